@@ -1,0 +1,5 @@
+//! A declarative Cedar authorizer for Amazon API Gateway.
+
+pub mod time;
+
+pub mod credential;
