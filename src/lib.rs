@@ -2,4 +2,6 @@
 
 pub mod time;
 
+pub mod arn;
+
 pub mod credential;
