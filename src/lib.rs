@@ -3,5 +3,6 @@
 pub mod time;
 
 pub mod arn;
+pub mod path;
 
 pub mod credential;
