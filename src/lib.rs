@@ -6,3 +6,5 @@ pub mod arn;
 pub mod path;
 
 pub mod credential;
+
+pub mod jose;

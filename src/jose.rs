@@ -1,0 +1,30 @@
+//! Tokens: a compact JWS becomes [`VerifiedClaims`], or one stated reason why not. Part of the PIP (policy information
+//! point): what a principal is comes from here.
+//!
+//! ```text
+//! BearerToken ──CompactJws::parse──▶ CompactJws ──▶ iss ──▶ TrustedIssuer ──▶ its JwkSet ──▶ key, alg, signature ──▶ claim rules ──▶ VerifiedClaims
+//! ```
+//!
+//! The only place that names `jsonwebtoken`, which checks (and for development, makes) signatures. Everything else
+//! is decided here: its own claim rules accept a token without `iss` and `aud`, an `iss` that is an array, an unknown
+//! `crit`, and `nbf` in the future.
+
+mod json;
+
+mod error;
+pub mod jws;
+
+pub mod jwk;
+
+pub mod issuer;
+
+pub mod verify;
+
+#[cfg(feature = "cli")]
+pub mod sign;
+
+pub use error::{Excerpt, Malformation, Part, TokenError};
+pub use issuer::{IssuerError, TrustedIssuer, TrustedIssuers};
+pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing};
+pub use jws::{Algorithm, CompactJws, KeyId};
+pub use verify::{ClaimValue, PrincipalKind, VerifiedClaims, verify, verify_jws};

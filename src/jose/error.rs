@@ -1,0 +1,280 @@
+//! Why a token is refused: one closed list for logs, metrics and tests. The caller sees 401 and none of this.
+
+use std::fmt;
+
+use super::issuer::{TokenUse, TypRule};
+use super::jws::{Algorithm, KeyId, MAX_JWS_BYTES};
+use crate::time::Timestamp;
+
+/// Why a token is refused. No message contains the token; of its text only `kid` and an unknown `iss` are shown,
+/// escaped and cut (see [`Excerpt`]).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is no token.
+    #[error("no token was presented")]
+    Missing,
+    /// The text is longer than is looked at.
+    #[error("the token has {bytes} bytes: the limit is {MAX_JWS_BYTES}")]
+    TooLarge {
+        /// Length of the text.
+        bytes: usize,
+    },
+    /// The text is not a compact JWS (RFC 7515 §7.1) or, for a JWT, its claims are not a JSON object (RFC 7519 §7.2).
+    #[error("malformed token: {0}")]
+    Malformed(Malformation),
+    /// A header parameter that changes what the signature means, and that is not understood here.
+    #[error("the token's header has `{parameter}`, which is not supported")]
+    UnsupportedHeader {
+        /// `crit`, `b64`, `zip` or `enc`.
+        parameter: &'static str,
+    },
+    /// The header's `alg` is `none`, an HMAC or unknown.
+    #[error("the token's `alg` is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA")]
+    Algorithm,
+    /// The key that the token names is bound to other algorithms.
+    #[error("the token's `alg` {algorithm} does not fit the key `{}`", Excerpt::of(.kid.as_str()))]
+    KeyAlgorithm {
+        /// The header's `alg`.
+        algorithm: Algorithm,
+        /// The header's `kid`.
+        kid: KeyId,
+    },
+    /// No issuer file has this `iss`.
+    #[error("issuer `{iss}` is not trusted")]
+    UnknownIssuer {
+        /// The token's `iss`: an attacker's text.
+        iss: Excerpt,
+    },
+    /// The issuer's key set lacks the key. What a fetch of newer keys needs is here.
+    #[error("{}", unknown_key(.issuer.as_deref(), .kid.as_ref()))]
+    UnknownKeyId {
+        /// Alias of the issuer; `None` where a bare key set was given.
+        issuer: Option<String>,
+        /// The header's `kid`; `None` where the token names no key and none fits its `alg`.
+        kid: Option<KeyId>,
+    },
+    /// The token names no key, and several keys of the set fit its `alg`: trying each would be a guess.
+    #[error("the token has no `kid`, and {count} keys fit its `alg`")]
+    AmbiguousKey {
+        /// How many keys fit.
+        count: usize,
+    },
+    /// We trust the issuer and have no keys of it: our fault, not the caller's.
+    #[error("no keys of issuer `{issuer}` are loaded")]
+    KeysUnavailable {
+        /// Alias of the issuer.
+        issuer: String,
+    },
+    /// The signature does not verify with the key.
+    #[error("the signature is not valid")]
+    BadSignature,
+    /// A claim that must be there is absent or null.
+    #[error("the token has no claim `{claim}`")]
+    MissingClaim {
+        /// Name or path of the claim, from our configuration.
+        claim: String,
+    },
+    /// A claim has a value it cannot have.
+    #[error("claim `{claim}` is not {expected}")]
+    InvalidClaim {
+        /// Name or path of the claim, from our configuration.
+        claim: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// `exp` has passed (RFC 7519 §4.1.4: on or after it the token is not accepted).
+    #[error("the token expired at {expired_at}, and it is {now}")]
+    Expired {
+        /// The token's `exp`, without leeway.
+        expired_at: Timestamp,
+        /// The moment of the decision.
+        now: Timestamp,
+    },
+    /// `nbf` or `iat` lies in the future (RFC 7519 §4.1.5, §4.1.6).
+    #[error("the token's `{claim}` is {valid_from}, and it is {now}")]
+    NotYetValid {
+        /// `nbf` or `iat`.
+        claim: &'static str,
+        /// Its value, without leeway.
+        valid_from: Timestamp,
+        /// The moment of the decision.
+        now: Timestamp,
+    },
+    /// The token is for somebody else.
+    #[error("claim `{claim}` names no audience of issuer `{issuer}`")]
+    WrongAudience {
+        /// Alias of the issuer.
+        issuer: String,
+        /// The claim that carries the audience: `aud`, or for Cognito access tokens `client_id`.
+        claim: String,
+    },
+    /// An ID token where an access token is wanted, or the other way round.
+    #[error("the token is not {expected}, the kind accepted of issuer `{issuer}`")]
+    WrongTokenUse {
+        /// Alias of the issuer.
+        issuer: String,
+        /// What its file accepts.
+        expected: TokenUse,
+    },
+    /// The header's `typ` is not what the issuer's tokens carry (RFC 8725 §3.11, RFC 9068 §4).
+    #[error("the token's header `typ` is not {expected}, as required of issuer `{issuer}`")]
+    WrongType {
+        /// Alias of the issuer.
+        issuer: String,
+        /// What its file requires.
+        expected: TypRule,
+    },
+    /// The tenant claim names a tenant for which the issuer may not speak.
+    #[error("claim `{claim}` names no tenant of issuer `{issuer}`")]
+    WrongTenant {
+        /// Alias of the issuer.
+        issuer: String,
+        /// The claim that carries the tenant.
+        claim: String,
+    },
+}
+
+impl TokenError {
+    /// A stable word for logs, metrics and tests.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing_token",
+            Self::TooLarge { .. } => "token_too_large",
+            Self::Malformed(_) => "malformed_token",
+            Self::UnsupportedHeader { .. } => "unsupported_header",
+            Self::Algorithm | Self::KeyAlgorithm { .. } => "wrong_algorithm",
+            Self::UnknownIssuer { .. } => "unknown_issuer",
+            Self::UnknownKeyId { .. } | Self::AmbiguousKey { .. } => "unknown_key",
+            Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::BadSignature => "bad_signature",
+            Self::MissingClaim { .. } => "missing_claim",
+            Self::InvalidClaim { .. } => "invalid_claim",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::WrongAudience { .. } => "wrong_audience",
+            Self::WrongTokenUse { .. } | Self::WrongType { .. } => "wrong_token_use",
+            Self::WrongTenant { .. } => "wrong_tenant",
+        }
+    }
+}
+
+/// What is wrong with the form of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformation {
+    /// Not exactly two dots.
+    #[error("it is not three parts separated by dots")]
+    Parts,
+    /// Nothing between two dots.
+    #[error("its {0} is empty")]
+    Empty(Part),
+    /// Another alphabet, padding, white space, or bits left over (RFC 7515 §2, RFC 4648 §3.5).
+    #[error("its {0} is not base64url without padding")]
+    Base64(Part),
+    /// Not JSON as RFC 8259 defines it.
+    #[error("its {0} is not JSON")]
+    Json(Part),
+    /// JSON, but not an object.
+    #[error("its {0} is not a JSON object")]
+    NotObject(Part),
+    /// A member stands twice in an object, at any depth (RFC 7515 §4, RFC 7519 §4).
+    #[error("its {0} has a member twice")]
+    DuplicateMember(Part),
+    /// Arrays and objects nest deeper than 16 levels.
+    #[error("its {0} nests too deep")]
+    TooDeep(Part),
+    /// `alg`, `kid` or `typ` is not a string, or too long; or there is no `alg`.
+    #[error("its header parameter `{0}` is not a string of fitting length")]
+    Parameter(&'static str),
+}
+
+/// A part of a compact JWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The JOSE header.
+    Header,
+    /// The payload: the claims of a JWT.
+    Payload,
+    /// The signature.
+    Signature,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Payload => "payload",
+            Self::Signature => "signature",
+        })
+    }
+}
+
+/// The beginning of a text from outside, safe to show: at most 64 characters of it, everything but printable ASCII
+/// escaped (so that look-alike letters are seen), back-ticks too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    /// Takes the beginning of `text`.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        const MAX_CHARS: usize = 64;
+        let mut excerpt = String::new();
+        for char in text.chars().take(MAX_CHARS) {
+            match char {
+                '`' => excerpt.push_str("\\u{60}"),
+                ' '..='~' => excerpt.push(char),
+                _ => excerpt.extend(char.escape_unicode()),
+            }
+        }
+        if text.chars().nth(MAX_CHARS).is_some() {
+            excerpt.push('…');
+        }
+        Self(excerpt)
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn unknown_key(issuer: Option<&str>, kid: Option<&KeyId>) -> String {
+    let whose = issuer.map_or_else(|| "the key set".to_owned(), |issuer| format!("issuer `{issuer}`"));
+    match kid {
+        Some(kid) => format!("{whose} has no key `{}`", Excerpt::of(kid.as_str())),
+        None => format!("the token has no `kid`, and {whose} has no key that fits its `alg`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_is_shown_escaped_and_cut() {
+        let long = "a".repeat(65);
+        for (text, shown) in [
+            ("https://a.example", "https://a.example"),
+            ("https://ex\u{430}mple.com", "https://ex\\u{430}mple.com"),
+            ("a`b\n\u{1b}[31m", "a\\u{60}b\\u{a}\\u{1b}[31m"),
+            (&long, &format!("{}…", "a".repeat(64))),
+        ] {
+            assert_eq!(Excerpt::of(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_missing_key_is_named_with_its_owner() {
+        let error = |issuer: Option<&str>, kid| {
+            TokenError::UnknownKeyId { issuer: issuer.map(str::to_owned), kid: KeyId::new(kid) }.to_string()
+        };
+        assert_eq!(error(Some("acme"), "k9"), "issuer `acme` has no key `k9`");
+        assert_eq!(error(None, "../../dev/null"), "the key set has no key `../../dev/null`");
+        assert_eq!(
+            TokenError::UnknownKeyId { issuer: None, kid: None }.to_string(),
+            "the token has no `kid`, and the key set has no key that fits its `alg`"
+        );
+    }
+}

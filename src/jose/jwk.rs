@@ -1,0 +1,433 @@
+//! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037): public keys, each bound to the algorithms it may verify.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents, VerificationAlgorithm,
+};
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER as AWS_LC;
+
+use super::error::Excerpt;
+use super::json::{Json, JsonError, Object};
+use super::jws::{Algorithm, CompactJws, KeyId, base64url};
+
+/// The keys that an issuer publishes (RFC 7517 §5), those of them that can be used.
+#[derive(Debug, Default)]
+pub struct JwkSet {
+    keys: Vec<Jwk>,
+    skipped: Vec<(Option<KeyId>, JwkError)>,
+}
+
+impl JwkSet {
+    /// The largest set that is read, in bytes.
+    pub const MAX_BYTES: usize = 512 * 1024;
+    /// The most keys a set may have. Providers publish two to about twenty.
+    pub const MAX_KEYS: usize = 100;
+
+    /// Reads a JWK Set: an object with an array `keys`. A key that cannot be used is left out, so that one foreign
+    /// key does not disable the others (RFC 7517 §5), and [`Self::skipped`] says why.
+    ///
+    /// # Errors
+    /// When the text is too large, not strict JSON or not a set, has too many keys, or has two usable keys with the
+    /// same `kid` and `kty`, of which a token cannot name one.
+    pub fn from_json(text: &[u8]) -> Result<Self, JwkError> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(JwkError::TooLarge { bytes: text.len() });
+        }
+        let Json::Object(set) = Json::parse(text).map_err(not_json)? else { return Err(JwkError::NotASet) };
+        let Some(Json::Array(keys)) = set.member("keys") else { return Err(JwkError::NotASet) };
+        if keys.len() > Self::MAX_KEYS {
+            return Err(JwkError::TooManyKeys { count: keys.len() });
+        }
+        let mut read = Self::default();
+        for key in keys {
+            read.add(key)?;
+        }
+        Ok(read)
+    }
+
+    /// The keys that can be used, in their order.
+    #[must_use]
+    pub fn keys(&self) -> &[Jwk] {
+        &self.keys
+    }
+
+    /// The keys that were left out, and why: nothing to fail over, something to warn about.
+    #[must_use]
+    pub fn skipped(&self) -> &[(Option<KeyId>, JwkError)] {
+        &self.skipped
+    }
+
+    /// The one key for a token: the one it names, if that fits `algorithm`; where it names none, the only key that
+    /// fits `algorithm`. No key is ever tried.
+    ///
+    /// # Errors
+    /// Why there is not exactly one such key.
+    pub fn key_for(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Jwk, KeyMiss> {
+        let fitting = || self.keys.iter().filter(|key| key.fits(algorithm));
+        let Some(kid) = kid else {
+            let mut keys = fitting();
+            return match (keys.next(), keys.count()) {
+                (Some(key), 0) => Ok(key),
+                (Some(_), others) => Err(KeyMiss::Ambiguous { count: others.saturating_add(1) }),
+                (None, _) => Err(KeyMiss::NoneFits),
+            };
+        };
+        let named = |key: &&Jwk| key.key_id.as_ref().is_some_and(|key_id| key_id.as_str() == kid);
+        match fitting().find(named) {
+            Some(key) => Ok(key),
+            None if self.keys.iter().any(|key| named(&key)) => Err(KeyMiss::WrongAlgorithm),
+            None => Err(KeyMiss::UnknownKeyId),
+        }
+    }
+
+    fn add(&mut self, key: &Json<'_>) -> Result<(), JwkError> {
+        let (key_id, jwk) = match key {
+            Json::Object(key) => (key.member("kid").and_then(Json::as_str).and_then(KeyId::new), read(key)),
+            _ => (None, Err(JwkError::NotAKey)),
+        };
+        match jwk {
+            Ok(jwk) if self.keys.iter().any(|key| key.clashes_with(&jwk)) => {
+                return Err(JwkError::DuplicateKeyId { kid: shown(jwk.key_id.as_ref()) });
+            }
+            Ok(jwk) => self.keys.push(jwk),
+            Err(reason) => self.skipped.push((key_id, reason)),
+        }
+        Ok(())
+    }
+}
+
+/// A public key and the algorithms it may verify.
+#[derive(Clone, Debug)]
+pub struct Jwk {
+    key_id: Option<KeyId>,
+    kind: KeyKind,
+    /// The one algorithm that the key's `alg` names; without one, the key fits all of its kind.
+    algorithm: Option<Algorithm>,
+    /// What the signature check wants: bytes, which it parses each time.
+    key: DecodingKey,
+}
+
+impl Jwk {
+    /// The key's `kid`.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&KeyId> {
+        self.key_id.as_ref()
+    }
+
+    /// Whether the key may verify signatures of `algorithm` (RFC 8725 §3.1: a key is used with one algorithm, its own).
+    #[must_use]
+    pub fn fits(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.map_or(self.kind == KeyKind::of(algorithm), |own| own == algorithm)
+    }
+
+    /// Whether the signature is this key's over the header and payload. Asks the backend by name: the default one
+    /// that `jsonwebtoken::decode` looks up panics when another crate switches on a second backend.
+    pub(crate) fn verifies(&self, jws: &CompactJws<'_>) -> bool {
+        let algorithm = jws.algorithm();
+        self.fits(algorithm)
+            && (AWS_LC.verifier_factory)(&algorithm.into(), &self.key).is_ok_and(|verifier| {
+                verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok()
+            })
+    }
+
+    fn clashes_with(&self, other: &Self) -> bool {
+        self.key_id.is_some() && self.key_id == other.key_id && self.kind.key_type() == other.kind.key_type()
+    }
+}
+
+/// Why a set gives no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyMiss {
+    /// The token names a key that is not in the set; newer keys may have it.
+    UnknownKeyId,
+    /// The token names no key, and none fits its algorithm; newer keys may.
+    NoneFits,
+    /// The token names no key, and `count` keys fit its algorithm.
+    Ambiguous {
+        /// How many.
+        count: usize,
+    },
+    /// The token names a key that is bound to other algorithms.
+    WrongAlgorithm,
+}
+
+/// Each trusted issuer's keys, by its alias. A key of one issuer is never found for another's token.
+///
+/// Sets are shared, so a ring with one set replaced costs a clone of the map.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing {
+    sets: HashMap<String, Arc<JwkSet>>,
+}
+
+impl KeyRing {
+    /// Puts the keys of the issuer with the alias `issuer` in, in place of those before.
+    pub fn insert(&mut self, issuer: &str, keys: JwkSet) {
+        self.sets.insert(issuer.to_owned(), Arc::new(keys));
+    }
+
+    /// The keys of the issuer with the alias `issuer`; `None` where none were loaded.
+    #[must_use]
+    pub fn keys_of(&self, issuer: &str) -> Option<&JwkSet> {
+        self.sets.get(issuer).map(Arc::as_ref)
+    }
+}
+
+/// Why a key set cannot be read, or why one key of it cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwkError {
+    /// The set is larger than is read.
+    #[error("the key set has {bytes} bytes: the limit is {}", JwkSet::MAX_BYTES)]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not JSON as RFC 8259 defines it.
+    #[error("the key set is not JSON: line {line}, column {column}")]
+    NotJson {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// An object has a member twice (RFC 7517 §4).
+    #[error("the key set has a member twice")]
+    DuplicateMember,
+    /// Nests deeper than 16 levels.
+    #[error("the key set nests too deep")]
+    TooDeep,
+    /// No object with an array `keys`.
+    #[error("the key set is not an object with an array `keys`")]
+    NotASet,
+    /// More keys than are read.
+    #[error("the key set has {count} keys: the limit is {}", JwkSet::MAX_KEYS)]
+    TooManyKeys {
+        /// How many.
+        count: usize,
+    },
+    /// Two usable keys of a type with the same name.
+    #[error("the key set has two keys named `{kid}` of the same type")]
+    DuplicateKeyId {
+        /// Their `kid`.
+        kid: Excerpt,
+    },
+    /// An element of `keys` is not an object.
+    #[error("the key is not a JSON object")]
+    NotAKey,
+    /// A member is absent, not of its type, or not strict base64url.
+    #[error("the key's `{member}` is missing or malformed")]
+    Member {
+        /// Name of the member.
+        member: &'static str,
+    },
+    /// `kty` or `crv` is none of RSA, EC with P-256 or P-384, OKP with Ed25519. A symmetric key (`oct`) is among
+    /// them: anybody who can read the set could sign with it.
+    #[error("the key is not RSA, EC P-256, EC P-384 or OKP Ed25519")]
+    UnsupportedType,
+    /// The set publishes a private key (RFC 7518 §6.2.2, §6.3.2).
+    #[error("the key has `{member}`: a private key was published, so anybody can sign with it")]
+    PrivateKey {
+        /// The private member.
+        member: &'static str,
+    },
+    /// `use` is not `sig`, or `key_ops` lacks `verify` (RFC 7517 §4.2, §4.3).
+    #[error("the key is not for verifying signatures: its `{member}` says so")]
+    NotForVerifying {
+        /// `use` or `key_ops`.
+        member: &'static str,
+    },
+    /// `alg` is not a signature algorithm of this type of key.
+    #[error("the key's `alg` is not a signature algorithm of its type")]
+    WrongAlgorithm,
+    /// RSA keys of 2048 to 8192 bits are accepted (RFC 7518 §3.3; the upper bound keeps verification cheap).
+    #[error("the RSA key has {bits} bits: 2048 to 8192 are accepted")]
+    RsaSize {
+        /// Bits of the modulus.
+        bits: usize,
+    },
+    /// An even modulus or exponent, an exponent below 3, or a point that is not on the curve.
+    #[error("the key's numbers are not a public key of its type")]
+    NotAPublicKey,
+}
+
+/// What a key is, which says what it may verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyKind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl KeyKind {
+    fn named(key_type: &str, curve: Option<&str>) -> Option<Self> {
+        match (key_type, curve) {
+            ("RSA", _) => Some(Self::Rsa),
+            ("EC", Some("P-256")) => Some(Self::P256),
+            ("EC", Some("P-384")) => Some(Self::P384),
+            ("OKP", Some("Ed25519")) => Some(Self::Ed25519),
+            _ => None,
+        }
+    }
+
+    fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => Self::Rsa,
+            Algorithm::Es256 => Self::P256,
+            Algorithm::Es384 => Self::P384,
+            Algorithm::EdDsa => Self::Ed25519,
+        }
+    }
+
+    fn key_type(self) -> &'static str {
+        match self {
+            Self::Rsa => "RSA",
+            Self::P256 | Self::P384 => "EC",
+            Self::Ed25519 => "OKP",
+        }
+    }
+}
+
+fn read(key: &Object<'_>) -> Result<Jwk, JwkError> {
+    let kind =
+        KeyKind::named(string(key, "kty")?, optional_string(key, "crv")?).ok_or(JwkError::UnsupportedType)?;
+    // `d` is private in all three types; the others are RSA's.
+    if let Some(member) = ["d", "p", "q", "dp", "dq", "qi", "oth"].into_iter().find(|name| key.contains(name))
+    {
+        return Err(JwkError::PrivateKey { member });
+    }
+    refuse_other_purposes(key)?;
+    let algorithm = match optional_string(key, "alg")?.map(Algorithm::named) {
+        None => None,
+        Some(Some(algorithm)) if KeyKind::of(algorithm) == kind => Some(algorithm),
+        Some(_) => return Err(JwkError::WrongAlgorithm),
+    };
+    let key_id = match optional_string(key, "kid")? {
+        None => None,
+        Some(kid) => Some(KeyId::new(kid).ok_or(JwkError::Member { member: "kid" })?),
+    };
+    let key = match kind {
+        KeyKind::Rsa => rsa(key)?,
+        KeyKind::P256 => ec(key, &ECDSA_P256_SHA256_FIXED, 32)?,
+        KeyKind::P384 => ec(key, &ECDSA_P384_SHA384_FIXED, 48)?,
+        KeyKind::Ed25519 => ed25519(key)?,
+    };
+    Ok(Jwk { key_id, kind, algorithm, key })
+}
+
+fn refuse_other_purposes(key: &Object<'_>) -> Result<(), JwkError> {
+    if optional_string(key, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err(JwkError::NotForVerifying { member: "use" });
+    }
+    match key.member("key_ops") {
+        None => Ok(()),
+        Some(Json::Array(operations)) if operations.iter().any(|op| op.as_str() == Some("verify")) => Ok(()),
+        Some(_) => Err(JwkError::NotForVerifying { member: "key_ops" }),
+    }
+}
+
+fn rsa(key: &Object<'_>) -> Result<DecodingKey, JwkError> {
+    let n = unsigned(&bytes(key, "n")?);
+    let e = unsigned(&bytes(key, "e")?);
+    let bits = bit_length(&n);
+    if !(2048..=8192).contains(&bits) {
+        return Err(JwkError::RsaSize { bits });
+    }
+    // An even exponent has no inverse, and with 1 every message is its own signature.
+    if !is_odd(&n) || !is_odd(&e) || e == [1] {
+        return Err(JwkError::NotAPublicKey);
+    }
+    let components = RsaPublicKeyComponents { n: &n, e: &e };
+    let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+    parsed.map_err(|_| JwkError::NotAPublicKey)?;
+    Ok(DecodingKey::from_rsa_raw_components(&n, &e))
+}
+
+fn ec(
+    key: &Object<'_>,
+    algorithm: &'static dyn VerificationAlgorithm,
+    coordinate_bytes: usize,
+) -> Result<DecodingKey, JwkError> {
+    // SEC 1 §2.3.3: 4, then both coordinates, is an uncompressed point.
+    let mut point = vec![4];
+    for member in ["x", "y"] {
+        let coordinate = bytes(key, member)?;
+        if coordinate.len() != coordinate_bytes {
+            return Err(JwkError::Member { member });
+        }
+        point.extend(coordinate);
+    }
+    ParsedPublicKey::new(algorithm, &point).map_err(|_| JwkError::NotAPublicKey)?;
+    Ok(DecodingKey::from_ec_der(&point))
+}
+
+fn ed25519(key: &Object<'_>) -> Result<DecodingKey, JwkError> {
+    let x = bytes(key, "x")?;
+    if x.len() != 32 {
+        return Err(JwkError::Member { member: "x" });
+    }
+    ParsedPublicKey::new(&ED25519, &x).map_err(|_| JwkError::NotAPublicKey)?;
+    Ok(DecodingKey::from_ed_der(&x))
+}
+
+fn optional_string<'k>(key: &'k Object<'_>, member: &'static str) -> Result<Option<&'k str>, JwkError> {
+    let Some(value) = key.member(member) else { return Ok(None) };
+    value.as_str().map(Some).ok_or(JwkError::Member { member })
+}
+
+fn string<'k>(key: &'k Object<'_>, member: &'static str) -> Result<&'k str, JwkError> {
+    optional_string(key, member)?.ok_or(JwkError::Member { member })
+}
+
+fn bytes(key: &Object<'_>, member: &'static str) -> Result<Vec<u8>, JwkError> {
+    let decoded = base64url(string(key, member)?).filter(|bytes| !bytes.is_empty());
+    decoded.ok_or(JwkError::Member { member })
+}
+
+/// A big-endian number without its leading zeros. RFC 7518 §2 forbids them, and some providers send one.
+fn unsigned(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().skip_while(|byte| *byte == 0).collect()
+}
+
+fn bit_length(unsigned: &[u8]) -> usize {
+    let unused = unsigned.first().map_or(0, |first| first.leading_zeros() as usize);
+    unsigned.len().saturating_mul(8).saturating_sub(unused)
+}
+
+fn is_odd(unsigned: &[u8]) -> bool {
+    unsigned.last().is_some_and(|last| last % 2 == 1)
+}
+
+fn not_json(error: JsonError) -> JwkError {
+    match error {
+        JsonError::Syntax { line, column } => JwkError::NotJson { line, column },
+        JsonError::DuplicateMember => JwkError::DuplicateMember,
+        JsonError::TooDeep => JwkError::TooDeep,
+    }
+}
+
+fn shown(key_id: Option<&KeyId>) -> Excerpt {
+    Excerpt::of(key_id.map_or("", KeyId::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_measured_without_leading_zeros() {
+        assert_eq!(unsigned(&[0, 0, 1, 0]), [1, 0]);
+        assert_eq!(bit_length(&[1, 0]), 9);
+        assert_eq!(bit_length(&[0x80]), 8);
+        assert_eq!(bit_length(&[]), 0);
+        assert!(is_odd(&[2, 3]) && !is_odd(&[3, 2]) && !is_odd(&[]));
+    }
+}

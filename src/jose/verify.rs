@@ -1,0 +1,477 @@
+//! The rules by which a token is believed. Only [`verify`] makes [`VerifiedClaims`].
+//!
+//! In this order, so that nothing is read before what protects it: form and size; `iss` exactly one of ours; the key,
+//! from that issuer's set alone, bound to the header's `alg`; the signature; then the claims: `exp`, `nbf`, `iat`,
+//! kind of token, audience, required claims, `sub`, tenant, and what becomes roles, scopes and attributes.
+
+use std::sync::Arc;
+
+use super::error::{Excerpt, TokenError};
+use super::issuer::{
+    ClaimPath, ClientRule, Listed, Name, RoleRule, Tenant, TokenKind, TokenUse, TrustedIssuer,
+    TrustedIssuers, is_access_token_typ,
+};
+use super::json::{Json, Object};
+use super::jwk::{JwkSet, KeyMiss, KeyRing};
+use super::jws::{CompactJws, KeyId};
+use crate::credential::BearerToken;
+use crate::time::Timestamp;
+
+/// Verifies an access or ID token (a JWT, RFC 7519, in a compact JWS) at the moment `now`.
+///
+/// # Errors
+/// The first reason not to believe it. [`TokenError::UnknownKeyId`] and [`TokenError::KeysUnavailable`] may pass with
+/// newer keys; no other will.
+pub fn verify(
+    token: &BearerToken,
+    issuers: &TrustedIssuers,
+    keys: &KeyRing,
+    now: Timestamp,
+) -> Result<VerifiedClaims, TokenError> {
+    let jws = CompactJws::parse(token.expose())?;
+    let claims = jws.claims()?;
+    let iss = string(&claims, "iss")?.ok_or_else(|| missing("iss"))?;
+    let issuer = issuers.find(iss).ok_or_else(|| TokenError::UnknownIssuer { iss: Excerpt::of(iss) })?;
+    let keys = keys
+        .keys_of(issuer.name())
+        .ok_or_else(|| TokenError::KeysUnavailable { issuer: issuer.name().to_owned() })?;
+    check_signature(&jws, keys, Some(issuer.name()))?;
+    accept(issuer, &jws, &claims, now)
+}
+
+/// Verifies a compact JWS against a bare key set: form, header, key and signature as [`verify`] does, no claim rules.
+/// The payload is any octets (RFC 7515 §2).
+///
+/// # Errors
+/// The first reason not to believe it.
+pub fn verify_jws(text: &str, keys: &JwkSet) -> Result<(), TokenError> {
+    check_signature(&CompactJws::parse(text)?, keys, None)
+}
+
+/// What a verified token says, as far as its issuer's file gives it a meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedClaims {
+    issuer: Arc<str>,
+    kind: PrincipalKind,
+    subject: String,
+    client_id: Option<String>,
+    tenant: Option<String>,
+    roles: Vec<String>,
+    refused_roles: Vec<String>,
+    scopes: Vec<String>,
+    email: Option<String>,
+    email_verified: Option<bool>,
+    attributes: Vec<(Arc<str>, ClaimValue)>,
+    token_id: Option<String>,
+    key_id: Option<KeyId>,
+    issued_at: Option<Timestamp>,
+    expires_at: Timestamp,
+}
+
+/// Whom a token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PrincipalKind {
+    /// A person, through a client.
+    User,
+    /// A client by itself (RFC 6749 §4.4): its `sub` is its client id.
+    Client,
+}
+
+/// A claim that an issuer file makes an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimValue {
+    /// A JSON string.
+    String(String),
+    /// A JSON number that is an integer of 64 bits.
+    Long(i64),
+    /// A JSON boolean.
+    Bool(bool),
+    /// A JSON array of strings, sorted, each once.
+    Set(Vec<String>),
+}
+
+impl VerifiedClaims {
+    /// Alias of the issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whom the token speaks for.
+    #[must_use]
+    pub fn kind(&self) -> PrincipalKind {
+        self.kind
+    }
+
+    /// `sub`: 1 to 255 characters without control characters.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The client that got the token, where the token says.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// The tenant: fixed by the issuer's file, or from its claim and on its list.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// The roles that the issuer may confer and the token names; sorted, each once.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// What the token names as roles and its issuer may not confer, as the token spells it; sorted, each once.
+    #[must_use]
+    pub fn refused_roles(&self) -> &[String] {
+        &self.refused_roles
+    }
+
+    /// The scopes (RFC 6749 §3.3); sorted, each once.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// `email`. Not an identity unless [`Self::email_verified`] says so and the issuer can be trusted with it.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// `email_verified`.
+    #[must_use]
+    pub fn email_verified(&self) -> Option<bool> {
+        self.email_verified
+    }
+
+    /// The attributes that the issuer's file takes from claims, sorted by name; a claim the token lacks is left out.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &ClaimValue)> {
+        self.attributes.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// `jti`: what a log may call the token.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// The `kid` that the token names.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&KeyId> {
+        self.key_id.as_ref()
+    }
+
+    /// `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        self.issued_at
+    }
+
+    /// `exp`, without leeway.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+fn check_signature(jws: &CompactJws<'_>, keys: &JwkSet, issuer: Option<&str>) -> Result<(), TokenError> {
+    let kid = jws.key_id();
+    let unknown = |kid: Option<&KeyId>| TokenError::UnknownKeyId {
+        issuer: issuer.map(str::to_owned),
+        kid: kid.cloned(),
+    };
+    let key = keys.key_for(kid.map(KeyId::as_str), jws.algorithm()).map_err(|miss| match (miss, kid) {
+        (KeyMiss::WrongAlgorithm, Some(kid)) => {
+            TokenError::KeyAlgorithm { algorithm: jws.algorithm(), kid: kid.clone() }
+        }
+        (KeyMiss::Ambiguous { count }, _) => TokenError::AmbiguousKey { count },
+        (KeyMiss::UnknownKeyId | KeyMiss::NoneFits | KeyMiss::WrongAlgorithm, kid) => unknown(kid),
+    })?;
+    if key.verifies(jws) { Ok(()) } else { Err(TokenError::BadSignature) }
+}
+
+/// The claim rules. The signature has been verified.
+fn accept(
+    issuer: &TrustedIssuer,
+    jws: &CompactJws<'_>,
+    claims: &Object<'_>,
+    now: Timestamp,
+) -> Result<VerifiedClaims, TokenError> {
+    let (issued_at, expires_at) = check_times(issuer, claims, now)?;
+    let kind = check_kind(issuer, jws, claims)?;
+    check_audience(issuer, issuer.audience_claim(kind), claims)?;
+    if let Some(claim) = issuer.required_claims.iter().find(|claim| claim.find(claims).is_none()) {
+        return Err(missing(claim.as_str()));
+    }
+    let subject = identifier(claims.member("sub"), "sub")?.ok_or_else(|| missing("sub"))?;
+    let client_id = client_id(issuer, claims)?;
+    let (roles, refused_roles) = roles(issuer.roles.as_ref(), claims)?;
+    Ok(VerifiedClaims {
+        issuer: Arc::clone(&issuer.name),
+        kind: principal_kind(issuer.client_rule, kind, subject, client_id, claims),
+        subject: subject.to_owned(),
+        client_id: client_id.map(str::to_owned),
+        tenant: tenant(issuer, claims)?,
+        roles,
+        refused_roles,
+        scopes: sorted(words(claims, &issuer.scope_claim)?),
+        email: string(claims, "email")?.map(str::to_owned),
+        email_verified: email_verified(claims)?,
+        attributes: attributes(issuer, claims)?,
+        token_id: identifier(claims.member("jti"), "jti")?.map(str::to_owned),
+        key_id: jws.key_id().cloned(),
+        issued_at,
+        expires_at,
+    })
+}
+
+/// `exp` is required; `nbf` and `iat` may be absent, and must not lie in the future when they are there.
+fn check_times(
+    issuer: &TrustedIssuer,
+    claims: &Object<'_>,
+    now: Timestamp,
+) -> Result<(Option<Timestamp>, Timestamp), TokenError> {
+    let leeway = issuer.leeway.millis();
+    let expires_at = numeric_date(claims, "exp")?.ok_or_else(|| missing("exp"))?;
+    // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
+    if expires_at.unix_millis().saturating_add(leeway) <= now.unix_millis() {
+        return Err(TokenError::Expired { expired_at: expires_at, now });
+    }
+    let not_in_the_future = |claim: &'static str| {
+        let moment = numeric_date(claims, claim)?;
+        match moment {
+            Some(valid_from) if valid_from.unix_millis() > now.unix_millis().saturating_add(leeway) => {
+                Err(TokenError::NotYetValid { claim, valid_from, now })
+            }
+            _ => Ok(moment),
+        }
+    };
+    not_in_the_future("nbf")?;
+    Ok((not_in_the_future("iat")?, expires_at))
+}
+
+/// A NumericDate (RFC 7519 §2): a JSON number of seconds since the epoch, with or without a fraction, up to the end of
+/// the year 9999; rounded down to the millisecond.
+fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
+    const LAST_SECOND: i64 = 253_402_300_799;
+    let moment = match present(claims.member(claim)) {
+        None => return Ok(None),
+        Some(Json::Integer(seconds)) if (0..=LAST_SECOND).contains(seconds) => {
+            Some(Timestamp::from_unix_seconds(*seconds))
+        }
+        Some(Json::Float(seconds)) if (0.0..=LAST_SECOND as f64).contains(seconds) => {
+            Some(Timestamp::from_unix_millis((seconds * 1000.0).floor() as i64))
+        }
+        Some(_) => None,
+    };
+    moment.map(Some).ok_or_else(|| invalid(claim, "a number of seconds since 1970, up to the year 9999"))
+}
+
+/// The kind of the token, `None` where it does not say and both are accepted.
+fn check_kind(
+    issuer: &TrustedIssuer,
+    jws: &CompactJws<'_>,
+    claims: &Object<'_>,
+) -> Result<Option<TokenKind>, TokenError> {
+    if !issuer.typ.accepts(jws.typ()) {
+        return Err(TokenError::WrongType { issuer: issuer.name().to_owned(), expected: issuer.typ });
+    }
+    let Some(rule) = &issuer.token_use_claim else {
+        return Ok(match issuer.token_use {
+            TokenUse::Access => Some(TokenKind::Access),
+            TokenUse::Id => Some(TokenKind::Id),
+            TokenUse::Any => is_access_token_typ(jws.typ()).then_some(TokenKind::Access),
+        });
+    };
+    let said = rule.claim.find(claims).ok_or_else(|| missing(rule.claim.as_str()))?;
+    let kind = match said.as_str() {
+        Some(said) if said == rule.access => Some(TokenKind::Access),
+        Some(said) if said == rule.id => Some(TokenKind::Id),
+        Some(_) | None => None,
+    };
+    match kind {
+        Some(kind) if issuer.token_use.accepts(kind) => Ok(Some(kind)),
+        Some(_) | None => {
+            Err(TokenError::WrongTokenUse { issuer: issuer.name().to_owned(), expected: issuer.token_use })
+        }
+    }
+}
+
+/// RFC 7519 §4.1.3: a string, or an array of strings; one of them must be an audience of ours.
+fn check_audience(issuer: &TrustedIssuer, claim: &ClaimPath, claims: &Object<'_>) -> Result<(), TokenError> {
+    if matches!(issuer.audience, Listed::Any) {
+        return Ok(());
+    }
+    let audience = claim.find(claims).ok_or_else(|| missing(claim.as_str()))?;
+    let audiences = match audience {
+        Json::String(audience) => Some(vec![audience.as_ref()]),
+        other => array_of_strings(other),
+    };
+    let audiences = audiences.ok_or_else(|| invalid(claim.as_str(), "a string or an array of strings"))?;
+    if audiences.into_iter().any(|audience| issuer.audience.accepts(audience)) {
+        return Ok(());
+    }
+    Err(TokenError::WrongAudience { issuer: issuer.name().to_owned(), claim: claim.as_str().to_owned() })
+}
+
+/// The first of the issuer's client claims that the token has.
+fn client_id<'c>(issuer: &TrustedIssuer, claims: &'c Object<'_>) -> Result<Option<&'c str>, TokenError> {
+    let found = issuer.client_claims.iter().find_map(|claim| Some((claim, claim.find(claims)?)));
+    let Some((claim, value)) = found else { return Ok(None) };
+    identifier(Some(value), claim.as_str())
+}
+
+fn principal_kind(
+    rule: ClientRule,
+    kind: Option<TokenKind>,
+    subject: &str,
+    client_id: Option<&str>,
+    claims: &Object<'_>,
+) -> PrincipalKind {
+    let may_be_a_client = kind != Some(TokenKind::Id)
+        && match rule {
+            ClientRule::SubjectIsClientId => true,
+            ClientRule::SubjectIsClientIdWithoutUsername => !claims.contains("username"),
+        };
+    if may_be_a_client && client_id == Some(subject) { PrincipalKind::Client } else { PrincipalKind::User }
+}
+
+fn tenant(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<Option<String>, TokenError> {
+    let rule = match &issuer.tenant {
+        None => return Ok(None),
+        Some(Tenant::Fixed(name)) => return Ok(Some(name.as_ref().to_owned())),
+        Some(Tenant::Claimed(rule)) => rule,
+    };
+    let claim = rule.claim.as_str();
+    let tenant = rule.claim.find(claims).ok_or_else(|| missing(claim))?;
+    let tenant = tenant
+        .as_str()
+        .filter(|tenant| Name::is_valid(tenant))
+        .ok_or_else(|| invalid(claim, "a tenant's name: 1 to 64 of the characters A-Z a-z 0-9 . _ -"))?;
+    if rule.allow.accepts(tenant) {
+        return Ok(Some(tenant.to_owned()));
+    }
+    Err(TokenError::WrongTenant { issuer: issuer.name().to_owned(), claim: claim.to_owned() })
+}
+
+/// What the token names as roles: those that the issuer may confer, and the rest.
+fn roles(rule: Option<&RoleRule>, claims: &Object<'_>) -> Result<(Vec<String>, Vec<String>), TokenError> {
+    let Some(rule) = rule else { return Ok((Vec::new(), Vec::new())) };
+    let (mut granted, mut refused) = (Vec::new(), Vec::new());
+    for theirs in words(claims, &rule.claim)? {
+        match rule.role(theirs) {
+            Some(role) => granted.push(role),
+            None => refused.push(theirs),
+        }
+    }
+    Ok((sorted(granted), sorted(refused)))
+}
+
+/// Roles or scopes: an array of strings, or one string with spaces between (RFC 6749 §3.3); none where the claim is
+/// absent.
+fn words<'c>(claims: &'c Object<'_>, claim: &ClaimPath) -> Result<Vec<&'c str>, TokenError> {
+    let words = match claim.find(claims) {
+        None => return Ok(Vec::new()),
+        Some(Json::String(text)) => Some(text.split(' ').filter(|word| !word.is_empty()).collect()),
+        Some(other) => array_of_strings(other),
+    };
+    words.ok_or_else(|| invalid(claim.as_str(), "a string or an array of strings"))
+}
+
+fn email_verified(claims: &Object<'_>) -> Result<Option<bool>, TokenError> {
+    match present(claims.member("email_verified")) {
+        None => Ok(None),
+        Some(Json::Bool(verified)) => Ok(Some(*verified)),
+        // Cognito and Apple send the words in some tokens.
+        Some(Json::String(text)) if text == "true" => Ok(Some(true)),
+        Some(Json::String(text)) if text == "false" => Ok(Some(false)),
+        Some(_) => Err(invalid("email_verified", "a boolean")),
+    }
+}
+
+/// The attributes of `principal.claims`. A value of a kind that Cedar does not have is refused and not left out: a
+/// policy may forbid by what it finds there.
+fn attributes(
+    issuer: &TrustedIssuer,
+    claims: &Object<'_>,
+) -> Result<Vec<(Arc<str>, ClaimValue)>, TokenError> {
+    let mut attributes = Vec::with_capacity(issuer.attributes.len());
+    for (name, claim) in &issuer.attributes {
+        if let Some(value) = claim.find(claims) {
+            let value = claim_value(value).ok_or_else(|| {
+                invalid(claim.as_str(), "a string, a boolean, a 64-bit integer or an array of strings")
+            })?;
+            attributes.push((Arc::clone(name), value));
+        }
+    }
+    Ok(attributes)
+}
+
+fn claim_value(value: &Json<'_>) -> Option<ClaimValue> {
+    match value {
+        Json::String(text) => Some(ClaimValue::String(text.clone().into_owned())),
+        Json::Bool(value) => Some(ClaimValue::Bool(*value)),
+        Json::Integer(value) => Some(ClaimValue::Long(*value)),
+        Json::Array(_) => array_of_strings(value).map(|list| ClaimValue::Set(sorted(list))),
+        Json::Null | Json::Float(_) | Json::Object(_) => None,
+    }
+}
+
+fn array_of_strings<'j>(value: &'j Json<'_>) -> Option<Vec<&'j str>> {
+    match value {
+        Json::Array(elements) => elements.iter().map(Json::as_str).collect(),
+        Json::Null
+        | Json::Bool(_)
+        | Json::Integer(_)
+        | Json::Float(_)
+        | Json::String(_)
+        | Json::Object(_) => None,
+    }
+}
+
+/// A string claim at the top.
+fn string<'c>(claims: &'c Object<'_>, claim: &'static str) -> Result<Option<&'c str>, TokenError> {
+    match present(claims.member(claim)) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or_else(|| invalid(claim, "a string")),
+    }
+}
+
+/// A string that identifies somebody or something, and so stands in entity ids and logs. OpenID Connect Core §2 limits
+/// `sub` to 255 characters.
+fn identifier<'c>(value: Option<&'c Json<'_>>, claim: &str) -> Result<Option<&'c str>, TokenError> {
+    let Some(value) = present(value) else { return Ok(None) };
+    let fits = |text: &&str| {
+        !text.is_empty() && text.chars().nth(255).is_none() && !text.chars().any(char::is_control)
+    };
+    let identifier = value.as_str().filter(fits);
+    identifier
+        .map(Some)
+        .ok_or_else(|| invalid(claim, "a string of 1 to 255 characters without control characters"))
+}
+
+/// Null says as little as no member at all.
+fn present<'o, 'j>(value: Option<&'o Json<'j>>) -> Option<&'o Json<'j>> {
+    value.filter(|value| !matches!(value, Json::Null))
+}
+
+fn sorted(mut texts: Vec<&str>) -> Vec<String> {
+    texts.sort_unstable();
+    texts.dedup();
+    texts.into_iter().map(str::to_owned).collect()
+}
+
+fn missing(claim: &str) -> TokenError {
+    TokenError::MissingClaim { claim: claim.to_owned() }
+}
+
+fn invalid(claim: &str, expected: &'static str) -> TokenError {
+    TokenError::InvalidClaim { claim: claim.to_owned(), expected }
+}
