@@ -8,3 +8,6 @@ pub mod path;
 pub mod credential;
 
 pub mod jose;
+
+#[cfg(feature = "cli")]
+pub mod tools;

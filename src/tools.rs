@@ -1,0 +1,3 @@
+//! What people who write policies need beside the authorizer: pure functions, called by the command line.
+
+pub mod mint;
