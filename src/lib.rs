@@ -4,6 +4,7 @@ pub mod time;
 
 pub mod arn;
 pub mod path;
+pub mod route;
 
 pub mod credential;
 
