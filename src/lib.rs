@@ -6,6 +6,8 @@ pub mod arn;
 pub mod path;
 pub mod route;
 
+pub mod event;
+
 pub mod credential;
 
 pub mod jose;

@@ -1,0 +1,13 @@
+//! The integration tests: one binary, one module a subject, data beside it in `tests/<subject>`.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and reads files and clocks"
+)]
+
+mod events;
