@@ -27,4 +27,4 @@ pub use error::{Excerpt, Malformation, Part, TokenError};
 pub use issuer::{IssuerError, TrustedIssuer, TrustedIssuers};
 pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing};
 pub use jws::{Algorithm, CompactJws, KeyId};
-pub use verify::{ClaimValue, PrincipalKind, VerifiedClaims, verify, verify_jws};
+pub use verify::{ClaimValue, PrincipalKind, UsageKey, VerifiedClaims, verify, verify_jws};

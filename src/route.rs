@@ -139,6 +139,12 @@ impl RouteTable {
         self.operations.get(id.index())
     }
 
+    /// The match of a WebSocket's connect request.
+    #[must_use]
+    pub fn find_connect(&self) -> Option<RouteMatch<'_, 'static>> {
+        self.connect().map(|operation| RouteMatch { operation, params: Vec::new() })
+    }
+
     /// The WebSocket connect operation.
     #[must_use]
     pub fn connect(&self) -> Option<&Operation> {

@@ -34,6 +34,16 @@ impl Timestamp {
     pub const fn unix_millis(self) -> i64 {
         self.millis
     }
+
+    /// The argument of Cedar's `datetime` constructor: `YYYY-MM-DDThh:mm:ss.SSSZ`. A moment outside the years that it
+    /// can write gives a text that Cedar refuses.
+    #[must_use]
+    pub fn to_datetime_literal(self) -> String {
+        match jiff::Timestamp::from_millisecond(self.millis) {
+            Ok(moment) => moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            Err(_) => self.to_string(),
+        }
+    }
 }
 
 /// Shows the moment as RFC 3339 in UTC; outside the years -9999 to 9999, as milliseconds since the epoch.

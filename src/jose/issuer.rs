@@ -9,11 +9,12 @@
 //! tenant    = "acme"           # or { claim = "custom:tenant", allow = ["acme", "globex"] }, or allow = "any"
 //! roles     = { claim = "cognito:groups", grant = ["clerk"], map = { "Acme Clerks" = "clerk" } }
 //! claims    = { department = "custom:department" }    # attribute = claim
-//! keys      = { file = "acme.jwks.json" }
+//! keys      = { file = "acme.jwks.json" }             # or "development": this machine's own key pair
 //! ```
 //!
 //! Optional, each with a preset: `typ`, `audience_claim`, `client_claim`, `scope_claim`, `token_use_claim`; further
-//! `required_claims` (none), `leeway` (seconds, 0), `development` (false).
+//! `required_claims` (none), `usage_key` (the claim that holds the caller's usage plan key; none), `leeway` (seconds, 0),
+//! `development` (false).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -45,6 +46,7 @@ pub struct TrustedIssuer {
     pub(crate) roles: Option<RoleRule>,
     pub(crate) attributes: Vec<(Arc<str>, ClaimPath)>,
     pub(crate) required_claims: Vec<ClaimPath>,
+    pub(super) usage_key: Option<ClaimPath>,
     pub(crate) leeway: Leeway,
     keys: KeySource,
     provider: Provider,
@@ -92,9 +94,10 @@ impl TrustedIssuer {
             leeway: file.leeway,
             name: file.name.0.into(),
             issuer: file.issuer.0,
+            usage_key: file.usage_key,
+            development: file.development || file.keys == KeySource::Development,
             keys: file.keys,
             provider: file.provider,
-            development: file.development,
         })
     }
 
@@ -156,6 +159,21 @@ impl TrustedIssuer {
             Some(Tenant::Claimed(rule)) => Some(rule.claim.as_str()),
             Some(Tenant::Fixed(_)) | None => None,
         }
+    }
+
+    /// The tenants for which it may speak, sorted; `None` where a claim may name any.
+    #[must_use]
+    pub fn tenants(&self) -> Option<Vec<&str>> {
+        let mut names: Vec<&str> = match &self.tenant {
+            None => Vec::new(),
+            Some(Tenant::Fixed(name)) => vec![name.as_ref()],
+            Some(Tenant::Claimed(TenantClaim { allow: Listed::These(names), .. })) => {
+                names.iter().map(AsRef::as_ref).collect()
+            }
+            Some(Tenant::Claimed(TenantClaim { allow: Listed::Any, .. })) => return None,
+        };
+        names.sort_unstable();
+        Some(names)
     }
 
     /// The names of the attributes that its tokens give a principal's `claims`.
@@ -454,6 +472,9 @@ impl From<(&str, &str, &str)> for TokenUseClaim {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeySource {
+    /// The key pair of the machine that mints development tokens, which stands outside of any bundle. It makes the
+    /// issuer a development issuer.
+    Development,
     /// A JWK Set in a file, relative to the issuer file.
     File(KeyFile),
 }
@@ -792,6 +813,7 @@ struct IssuerFile {
     claims: BTreeMap<AttributeName, ClaimPath>,
     #[serde(default)]
     required_claims: Vec<ClaimPath>,
+    usage_key: Option<ClaimPath>,
     #[serde(default)]
     leeway: Leeway,
     keys: KeySource,
@@ -925,10 +947,13 @@ keys      = { file = "acme.jwks.json" }
                 "keys = { file = \"/etc/x.json\" }",
                 "`/etc/x.json` is not a path inside the folder of the issuer file",
             ),
-            ("keys = { jku = \"https://a.example\" }", "unknown variant `jku`, expected `file`"),
+            (
+                "keys = { jku = \"https://a.example\" }",
+                "unknown variant `jku`, expected `development` or `file`",
+            ),
             (
                 "audiense = \"any\"",
-                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `scope_claim`, `tenant`, `roles`, `claims`, `required_claims`, `leeway`, `keys`, `development`",
+                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `scope_claim`, `tenant`, `roles`, `claims`, `required_claims`, `usage_key`, `leeway`, `keys`, `development`",
             ),
         ] {
             let error = with(line).unwrap_err();

@@ -165,8 +165,8 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Puts the keys of the issuer with the alias `issuer` in, in place of those before.
-    pub fn insert(&mut self, issuer: &str, keys: JwkSet) {
-        self.sets.insert(issuer.to_owned(), Arc::new(keys));
+    pub fn insert(&mut self, issuer: &str, keys: impl Into<Arc<JwkSet>>) {
+        self.sets.insert(issuer.to_owned(), keys.into());
     }
 
     /// The keys of the issuer with the alias `issuer`; `None` where none were loaded.

@@ -4,6 +4,7 @@
 //! from that issuer's set alone, bound to the header's `alg`; the signature; then the claims: `exp`, `nbf`, `iat`,
 //! kind of token, audience, required claims, `sub`, tenant, and what becomes roles, scopes and attributes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::{Excerpt, TokenError};
@@ -62,10 +63,29 @@ pub struct VerifiedClaims {
     email: Option<String>,
     email_verified: Option<bool>,
     attributes: Vec<(Arc<str>, ClaimValue)>,
+    usage_key: Option<UsageKey>,
     token_id: Option<String>,
     key_id: Option<KeyId>,
     issued_at: Option<Timestamp>,
     expires_at: Timestamp,
+}
+
+/// The value of an API key of the caller's usage plan: a secret. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UsageKey(String);
+
+impl UsageKey {
+    /// The value: for the answer only, never for a message or a log.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UsageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UsageKey(…)")
+    }
 }
 
 /// Whom a token speaks for.
@@ -156,6 +176,12 @@ impl VerifiedClaims {
         self.attributes.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
+    /// The API key of the caller's usage plan, where the issuer's file maps a claim as `usage_key`.
+    #[must_use]
+    pub fn usage_key(&self) -> Option<&UsageKey> {
+        self.usage_key.as_ref()
+    }
+
     /// `jti`: what a log may call the token.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
@@ -225,6 +251,7 @@ fn accept(
         email: string(claims, "email")?.map(str::to_owned),
         email_verified: email_verified(claims)?,
         attributes: attributes(issuer, claims)?,
+        usage_key: usage_key(issuer, claims)?,
         token_id: identifier(claims.member("jti"), "jti")?.map(str::to_owned),
         key_id: jws.key_id().cloned(),
         issued_at,
@@ -319,6 +346,11 @@ fn check_audience(issuer: &TrustedIssuer, claim: &ClaimPath, claims: &Object<'_>
         return Ok(());
     }
     Err(TokenError::WrongAudience { issuer: issuer.name().to_owned(), claim: claim.as_str().to_owned() })
+}
+
+fn usage_key(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<Option<UsageKey>, TokenError> {
+    let Some(claim) = &issuer.usage_key else { return Ok(None) };
+    Ok(identifier(claim.find(claims), claim.as_str())?.map(|key| UsageKey(key.to_owned())))
 }
 
 /// The first of the issuer's client claims that the token has.

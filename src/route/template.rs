@@ -61,6 +61,12 @@ impl PathTemplate {
         &self.segments
     }
 
+    /// Whether it stands for whole subtrees: it ends in `{proxy+}`, or is `$default`.
+    #[must_use]
+    pub fn catches_all(&self) -> bool {
+        self.segments.iter().any(|segment| matches!(segment, Segment::Greedy(_)))
+    }
+
     /// The names of the parameters, from left to right.
     pub fn param_names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(Segment::param_name)

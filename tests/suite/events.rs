@@ -391,6 +391,31 @@ fn ten_thousand_headers_are_read() {
 }
 
 #[test]
+fn the_kind_is_told_by_type_version_arn_and_context() {
+    for (event, kind) in [
+        (r#"{"type":"TOKEN","methodArn":"a/$connect","version":"2.0","routeArn":"b"}"#, EventKind::RestToken),
+        (r#"{"version":"2.0","routeArn":"a"}"#, EventKind::HttpV2),
+        (r#"{"type":"REQUEST","version":"2.0","routeArn":"a","methodArn":"b"}"#, EventKind::HttpV2),
+        (r#"{"type":"REQUEST","version":"1.0","methodArn":"a"}"#, EventKind::HttpV1),
+        (r#"{"type":"REQUEST","version":"1.0","methodArn":"a/$connect"}"#, EventKind::HttpV1),
+        (r#"{"type":"REQUEST","methodArn":"a/s/$connect"}"#, EventKind::WebSocketConnect),
+        (
+            r#"{"type":"REQUEST","methodArn":"a","requestContext":{"eventType":"CONNECT"}}"#,
+            EventKind::WebSocketConnect,
+        ),
+        (
+            r#"{"type":"REQUEST","methodArn":"a","requestContext":{"eventType":"MESSAGE"}}"#,
+            EventKind::RestRequest,
+        ),
+        (r#"{"type":"REQUEST","version":"$LATEST","methodArn":"a"}"#, EventKind::RestRequest),
+        (r#"{"type":"REQUEST","methodArn":"a","requestContext":null}"#, EventKind::RestRequest),
+        (r#"{"type":null,"authorizationToken":"","requestContext":{"queryString":"q"}}"#, EventKind::AppSync),
+    ] {
+        assert_eq!(AuthorizerEvent::parse(event.as_bytes()).map(|event| event.kind()), Ok(kind), "{event}");
+    }
+}
+
+#[test]
 fn anything_else_is_refused_by_what_is_missing() {
     for (event, message) in [
         ("", "event is not JSON: EOF while parsing a value at line 1 column 0"),
@@ -441,6 +466,10 @@ fn anything_else_is_refused_by_what_is_missing() {
         (
             r#"{"type":"line\nbreak"}"#,
             "not an authorizer event, rather an event of another service: `type` is another text, expected `TOKEN` or `REQUEST`",
+        ),
+        (
+            r#"{"type":"OTHER","authorizationToken":"a","requestContext":{"queryString":"q"}}"#,
+            "not an authorizer event, rather an event of another service: `type` is `OTHER`, expected `TOKEN` or `REQUEST`",
         ),
         (
             r#"{"protocolData":{"mqtt":{}},"token":"x"}"#,

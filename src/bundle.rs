@@ -1,0 +1,393 @@
+//! The policy administration point's output (PAP, NIST SP 800-162): policies, schema, routes, issuers and the facts of
+//! the deployment, read together, checked against each other, and named by one digest.
+//!
+//! ```text
+//! policies/versions.toml            which version decides
+//! policies/<version>/*.cedar        the policies
+//! policies/<version>/roles.toml     the roles that exist
+//! policies/issuers/*.toml           the trusted issuers, and *.jwks.json: their keys
+//! schema/gateway.cedarschema        the vocabulary of the policies
+//! schema/routes.toml                the API's route table; without it, one `ANY /{proxy+}`
+//! schema/routes.cedarschema         generated from it
+//! schema/authorizer.toml            the facts of the deployment
+//! ```
+
+pub mod deployment;
+pub mod finding;
+pub mod policies;
+pub mod roles;
+pub mod source;
+pub mod versions;
+pub mod vocabulary;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cedar_policy as cedar;
+
+use self::deployment::Deployment;
+use self::finding::{BundleErrors, Findings};
+use self::policies::{KnownNames, PolicyVersion};
+use self::source::SourceFiles;
+use self::versions::Versions;
+use self::vocabulary::{Vocabulary, first_span, schema_message};
+use crate::jose::issuer::KeySource;
+use crate::jose::{JwkSet, KeyRing, TrustedIssuer, TrustedIssuers};
+use crate::route::RouteTable;
+
+const ROUTES: &str = "schema/routes.toml";
+/// Where the generated schema of the operations stands in a bundle.
+pub const ROUTES_SCHEMA: &str = "schema/routes.cedarschema";
+
+/// Everything that decisions are made from, checked. Only [`Bundle::load`] makes one.
+#[derive(Debug)]
+pub struct Bundle {
+    digest: String,
+    deployment: Deployment,
+    routes: RouteTable,
+    schema: cedar::Schema,
+    vocabulary: Vocabulary,
+    versions: Versions,
+    policies: BTreeMap<String, PolicyVersion>,
+    issuers: TrustedIssuers,
+    keys: KeyRing,
+}
+
+impl Bundle {
+    /// Reads and checks the files of a bundle.
+    ///
+    /// # Errors
+    /// All findings at once, each with its file, line and column where they are known.
+    pub fn load(files: &SourceFiles) -> Result<Self, BundleErrors> {
+        let mut findings = Findings::new(files);
+        let bundle = Self::read(files, &mut findings);
+        findings.finish(bundle)
+    }
+
+    fn read(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Self> {
+        let deployment = Deployment::load(files, findings);
+        let routes = load_routes(files, findings);
+        let vocabulary = Vocabulary::load(files, findings);
+        let schema = routes.as_ref().and_then(|routes| load_schema(files, routes, findings));
+        let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
+        let names = routes.as_ref().map(|routes| known_names(routes, &issuers));
+        let mut policies = BTreeMap::new();
+        let folders: Vec<&str> =
+            files.folders_in("policies/").filter(|folder| *folder != "issuers").collect();
+        for folder in &folders {
+            if let Some(version) =
+                PolicyVersion::load(folder, files, schema.as_ref(), names.as_ref(), findings)
+            {
+                policies.insert((*folder).to_owned(), version);
+            }
+        }
+        let versions = Versions::load(files, &folders, deployment.as_ref(), findings);
+        check_issuers(&issuers, &policies, vocabulary.as_ref(), findings);
+        let issuers = index_issuers(issuers, findings)?;
+        Some(Self {
+            digest: files.digest(),
+            deployment: deployment?,
+            routes: routes?,
+            schema: schema?,
+            vocabulary: vocabulary?,
+            versions: versions?,
+            policies,
+            issuers,
+            keys,
+        })
+    }
+
+    /// The digest over every file: `sha256:` and 64 hex digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The facts of the deployment.
+    #[must_use]
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// The API's route table.
+    #[must_use]
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The whole schema: the hand-written vocabulary and the generated operations.
+    #[must_use]
+    pub fn schema(&self) -> &cedar::Schema {
+        &self.schema
+    }
+
+    /// What the schema declares.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The policy version that decides for the stage of an API; `None` where no line of versions.toml says so.
+    #[must_use]
+    pub fn active(&self, api: &str, stage: &str) -> Option<&PolicyVersion> {
+        self.policies.get(self.versions.active(api, stage)?)
+    }
+
+    /// All versions of the policies, by name.
+    pub fn policy_versions(&self) -> impl Iterator<Item = &PolicyVersion> {
+        self.policies.values()
+    }
+
+    /// The trusted issuers.
+    #[must_use]
+    pub fn issuers(&self) -> &TrustedIssuers {
+        &self.issuers
+    }
+
+    /// The issuers' keys.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Gives the development issuers of a development bundle their public keys, which stand outside of it.
+    /// A bundle that is not marked as development has no such issuer, so this changes nothing there.
+    pub fn add_development_keys(&mut self, keys: JwkSet) {
+        let keys = Arc::new(keys);
+        for issuer in self.issuers.iter().filter(|issuer| issuer.development()) {
+            self.keys.insert(issuer.name(), Arc::clone(&keys));
+        }
+    }
+
+    /// Whether an issuer of the bundle signs with this machine's development key.
+    #[must_use]
+    pub fn wants_development_keys(&self) -> bool {
+        self.issuers.iter().any(TrustedIssuer::development)
+    }
+}
+
+/// The route table of a bundle alone, for the command that generates its schema.
+///
+/// # Errors
+/// What is wrong with `schema/routes.toml`.
+pub fn load_route_table(files: &SourceFiles) -> Result<RouteTable, BundleErrors> {
+    let mut findings = Findings::new(files);
+    let routes = load_routes(files, &mut findings);
+    findings.finish(routes)
+}
+
+/// Whether a text can be the name of a role, an API, an issuer or a tenant: 1 to 64 of `A-Z a-z 0-9 . _ -`, so that it
+/// can stand in entity ids, logs, list encodings and mapping templates without escaping.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
+}
+
+fn load_routes(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<RouteTable> {
+    if !files.contains(ROUTES) {
+        return Some(RouteTable::catch_all());
+    }
+    let Some(text) = files.text(ROUTES) else {
+        findings.note(ROUTES, None, "the file is not UTF-8 text", None);
+        return None;
+    };
+    match RouteTable::from_toml(text) {
+        Ok(routes) => Some(routes),
+        Err(error) => {
+            findings.note(ROUTES, error.span(), error.to_string(), None);
+            None
+        }
+    }
+}
+
+/// The vocabulary and the generated operations together. The generated file must be the one that routes.toml gives: the
+/// policies' authors read it, so it must not say something else than what is enforced.
+fn load_schema(
+    files: &SourceFiles,
+    routes: &RouteTable,
+    findings: &mut Findings<'_>,
+) -> Option<cedar::Schema> {
+    let generated = routes.cedarschema();
+    if files.text(ROUTES_SCHEMA) != Some(generated.as_str()) {
+        let message = match files.contains(ROUTES_SCHEMA) {
+            true => "out of step with schema/routes.toml",
+            false => "the generated schema of the routes is missing",
+        };
+        findings.note(ROUTES_SCHEMA, None, message, "run: cedar-gate routes schema --write".to_owned());
+    }
+    let hand_written = files.text(vocabulary::PATH)?;
+    // What is wrong with the hand-written part alone has been noted where it was read.
+    let (gateway, _) = cedar::SchemaFragment::from_cedarschema_str(hand_written).ok()?;
+    let operations = match cedar::SchemaFragment::from_cedarschema_str(&generated) {
+        Ok((operations, _)) => operations,
+        Err(error) => {
+            findings.note(
+                ROUTES,
+                None,
+                format!("the operations make no schema: {}", schema_message(&error)),
+                None,
+            );
+            return None;
+        }
+    };
+    match cedar::Schema::from_schema_fragments([gateway, operations]) {
+        Ok(schema) => Some(schema),
+        Err(error) => {
+            findings.note(vocabulary::PATH, first_span(&error), schema_message(&error), None);
+            None
+        }
+    }
+}
+
+/// An issuer file that was read, with its path for what is found later.
+struct ReadIssuer {
+    path: String,
+    issuer: TrustedIssuer,
+}
+
+fn load_issuers(
+    files: &SourceFiles,
+    deployment: Option<&Deployment>,
+    findings: &mut Findings<'_>,
+) -> (Vec<ReadIssuer>, KeyRing) {
+    let mut issuers = Vec::new();
+    let mut keys = KeyRing::default();
+    for path in files.paths_in("policies/issuers/", ".toml") {
+        let Some(text) = files.text(path) else {
+            findings.note(path, None, "the file is not UTF-8 text", None);
+            continue;
+        };
+        match TrustedIssuer::from_toml(text) {
+            Ok(issuer) => {
+                load_keys(path, &issuer, files, deployment, &mut keys, findings);
+                issuers.push(ReadIssuer { path: path.to_owned(), issuer });
+            }
+            Err(error) => findings.note(path, error.span(), error.to_string(), None),
+        }
+    }
+    (issuers, keys)
+}
+
+fn load_keys(
+    path: &str,
+    issuer: &TrustedIssuer,
+    files: &SourceFiles,
+    deployment: Option<&Deployment>,
+    keys: &mut KeyRing,
+    findings: &mut Findings<'_>,
+) {
+    if issuer.development() && deployment.is_some_and(|deployment| !deployment.development) {
+        let message =
+            format!("issuer `{}` is a development issuer, and this is no development bundle", issuer.name());
+        let help = "remove the file, or write development = true in schema/authorizer.toml";
+        findings.note_text(path, "development", message, help.to_owned());
+    }
+    match issuer.keys() {
+        KeySource::File(name) => {
+            let name = name.as_str();
+            let file = format!("policies/issuers/{name}");
+            match files.bytes(&file).map(JwkSet::from_json) {
+                None => findings.note_text(path, name, format!("the key file {file} does not exist"), None),
+                Some(Err(error)) => findings.note(&file, None, error.to_string(), None),
+                Some(Ok(set)) if set.keys().is_empty() => {
+                    let reasons: Vec<String> =
+                        set.skipped().iter().map(|(_, reason)| reason.to_string()).collect();
+                    findings.note(
+                        &file,
+                        None,
+                        format!("no key of the set can be used: {}", reasons.join("; ")),
+                        None,
+                    );
+                }
+                Some(Ok(set)) => keys.insert(issuer.name(), set),
+            }
+        }
+        KeySource::Development => {}
+    }
+}
+
+fn known_names(routes: &RouteTable, issuers: &[ReadIssuer]) -> KnownNames {
+    let mut names = KnownNames {
+        routes: BTreeSet::new(),
+        paths: BTreeSet::from(["/".to_owned()]),
+        tags: BTreeSet::new(),
+        tenants: Some(BTreeSet::new()),
+    };
+    for operation in routes.operations() {
+        names.routes.insert(operation.template().to_string());
+        names.paths.extend(operation.path_ancestors().iter().map(ToString::to_string));
+        names.tags.extend(operation.tags().iter().cloned());
+    }
+    for ReadIssuer { issuer, .. } in issuers {
+        match (issuer.tenants(), &mut names.tenants) {
+            (Some(tenants), Some(known)) => known.extend(tenants.into_iter().map(str::to_owned)),
+            (None, _) => names.tenants = None,
+            (Some(_), None) => {}
+        }
+    }
+    names
+}
+
+/// What an issuer confers must exist, and what the schema requires of every token the issuer must map.
+fn check_issuers(
+    issuers: &[ReadIssuer],
+    policies: &BTreeMap<String, PolicyVersion>,
+    vocabulary: Option<&Vocabulary>,
+    findings: &mut Findings<'_>,
+) {
+    for ReadIssuer { path, issuer } in issuers {
+        for version in policies.values() {
+            for role in issuer.grantable_roles().iter().filter(|role| !version.roles.contains(role)) {
+                let message =
+                    format!("issuer `{}` may confer role `{role}`, which does not exist", issuer.name());
+                findings.note_text(
+                    path,
+                    role,
+                    message,
+                    format!("define it in policies/{}/roles.toml", version.name),
+                );
+            }
+        }
+        let Some(vocabulary) = vocabulary else { continue };
+        let declared = |name: &str| {
+            [&vocabulary.user, &vocabulary.client]
+                .iter()
+                .any(|shape| shape.claims.as_ref().is_some_and(|claims| claims.contains_key(name)))
+        };
+        for name in issuer.attributes().filter(|name| !declared(name)) {
+            let message =
+                format!("issuer `{}` maps claim `{name}`, which the schema does not declare", issuer.name());
+            let help = "declare it in `claims` of User or Client in schema/gateway.cedarschema";
+            findings.note_text(path, name, message, help.to_owned());
+        }
+        let required = vocabulary.user.claims.iter().flatten().filter(|(_, shape)| shape.required);
+        for (name, _) in
+            required.filter(|(name, _)| !issuer.attributes().any(|mapped| mapped == name.as_str()))
+        {
+            let message =
+                format!("issuer `{}` does not map claim `{name}`, which the schema requires", issuer.name());
+            findings.note_text(
+                path,
+                "claims",
+                message,
+                format!("map it under `claims`, or declare `{name}?`"),
+            );
+        }
+    }
+}
+
+fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Option<TrustedIssuers> {
+    let paths: Vec<String> = issuers.iter().map(|read| read.path.clone()).collect();
+    match TrustedIssuers::new(issuers.into_iter().map(|read| read.issuer).collect()) {
+        Ok(issuers) => Some(issuers),
+        Err(error) => {
+            findings.note(
+                paths.last().map_or("policies/issuers", String::as_str),
+                None,
+                error.to_string(),
+                None,
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is wrong with a bundle: where it stands, what was expected, what to do.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::source::SourceFiles;
+
+/// One thing that is wrong with a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file it stands in, as a path in the bundle.
+    pub file: String,
+    /// The bytes of the file it is about, where that is known.
+    pub span: Option<Range<usize>>,
+    /// Line and column of the span's start, both counted from 1; columns count characters.
+    pub position: Option<(usize, usize)>,
+    /// What is wrong: lower case, one line, no full stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// `policies/v1/orders.cedar:3:12: message (help)`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that is wrong with a bundle; never empty.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct BundleErrors {
+    findings: Vec<Finding>,
+}
+
+impl BundleErrors {
+    /// The findings, in the order in which a reader meets them.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+/// One finding a line.
+impl fmt::Display for BundleErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            finding.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects findings while a bundle is read, so that a person sees all of them at once.
+pub(crate) struct Findings<'f> {
+    files: &'f SourceFiles,
+    findings: Vec<Finding>,
+}
+
+impl<'f> Findings<'f> {
+    pub(crate) fn new(files: &'f SourceFiles) -> Self {
+        Self { files, findings: Vec::new() }
+    }
+
+    /// Notes what is wrong at `span` of `file`.
+    pub(crate) fn note(
+        &mut self,
+        file: &str,
+        span: Option<Range<usize>>,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        let text = self.files.text(file);
+        let position = span.as_ref().and_then(|span| position(text?, span.start));
+        // A foreign message may hold several lines; here one finding is one line.
+        let message = message.into().split_whitespace().collect::<Vec<_>>().join(" ");
+        self.findings.push(Finding { file: file.to_owned(), span, position, message, help: help.into() });
+    }
+
+    /// Notes what is wrong with the first place where `needle` stands in `file`.
+    pub(crate) fn note_text(
+        &mut self,
+        file: &str,
+        needle: &str,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        let start = self.files.text(file).and_then(|text| text.find(needle));
+        self.note(file, start.map(|start| start..start + needle.len()), message, help);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// The end of reading: `value` where nothing was found.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, BundleErrors> {
+        match value {
+            Some(value) if self.findings.is_empty() => Ok(value),
+            _ if !self.findings.is_empty() => Err(BundleErrors { findings: self.findings }),
+            _ => Err(BundleErrors {
+                findings: vec![Finding {
+                    file: "bundle".to_owned(),
+                    span: None,
+                    position: None,
+                    message: "could not be read".to_owned(),
+                    help: None,
+                }],
+            }),
+        }
+    }
+}
+
+/// The line and column (from 1, columns in characters) of a byte of `text`.
+fn position(text: &str, byte: usize) -> Option<(usize, usize)> {
+    let before = text.get(..byte)?;
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    Some((line, before.get(line_start..)?.chars().count() + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_points_at_file_line_and_column() {
+        let mut files = SourceFiles::default();
+        files.insert("a.toml", "one\ntwö three\n");
+        let mut findings = Findings::new(&files);
+        findings.note_text("a.toml", "three", "unknown word\n `three`", "write four".to_owned());
+        let errors = findings.finish::<()>(None).unwrap_err();
+        assert_eq!(errors.to_string(), "a.toml:2:5: unknown word `three` (write four)");
+    }
+}

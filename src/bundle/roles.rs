@@ -1,0 +1,176 @@
+//! `policies/<version>/roles.toml`: the roles that exist, and which role includes which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::finding::Findings;
+use super::is_name;
+use super::source::SourceFiles;
+
+/// The roles of one policy version.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    roles: BTreeMap<String, Role>,
+}
+
+#[derive(Clone, Debug)]
+struct Role {
+    description: String,
+    closure: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleFile {
+    description: String,
+    #[serde(default)]
+    includes: Vec<Spanned<String>>,
+}
+
+impl Roles {
+    /// Whether the role exists.
+    #[must_use]
+    pub fn contains(&self, role: &str) -> bool {
+        self.roles.contains_key(role)
+    }
+
+    /// The names of the roles, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.roles.keys().map(String::as_str)
+    }
+
+    /// What the role means, in the words of its file.
+    #[must_use]
+    pub fn description(&self, role: &str) -> Option<&str> {
+        self.roles.get(role).map(|role| role.description.as_str())
+    }
+
+    /// The role itself and every role it includes, directly or through another, sorted; nothing for an unknown role.
+    pub fn closure(&self, role: &str) -> impl Iterator<Item = &str> {
+        self.roles.get(role).into_iter().flat_map(|role| role.closure.iter().map(String::as_str))
+    }
+
+    /// Reads the file at `path`; what is wrong goes to `findings`.
+    pub(crate) fn load(path: &str, files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Self> {
+        let Some(text) = files.text(path) else {
+            findings.note(
+                path,
+                None,
+                "the file that names the roles is missing",
+                "add it: `[clerk]`, then `description = \"…\"`".to_owned(),
+            );
+            return None;
+        };
+        let file: BTreeMap<Spanned<String>, RoleFile> = match toml::from_str(text) {
+            Ok(file) => file,
+            Err(error) => {
+                findings.note(path, error.span(), error.message(), None);
+                return None;
+            }
+        };
+        let before = findings.len();
+        let includes: BTreeMap<&str, Vec<&str>> = file
+            .iter()
+            .map(|(name, role)| {
+                (
+                    name.get_ref().as_str(),
+                    role.includes.iter().map(|include| include.get_ref().as_str()).collect(),
+                )
+            })
+            .collect();
+        for (name, role) in &file {
+            if !is_name(name.get_ref()) {
+                let message = format!("`{}` cannot be a role's name", name.get_ref().escape_debug());
+                findings.note(
+                    path,
+                    Some(name.span()),
+                    message,
+                    "use 1 to 64 of A-Z a-z 0-9 . _ -".to_owned(),
+                );
+            }
+            for include in &role.includes {
+                if !includes.contains_key(include.get_ref().as_str()) {
+                    let message = format!(
+                        "role `{}` includes `{}`, which is not defined",
+                        name.get_ref(),
+                        include.get_ref()
+                    );
+                    findings.note(path, Some(include.span()), message, None);
+                }
+            }
+            if reachable(name.get_ref(), &includes).contains(name.get_ref().as_str()) {
+                let message = format!("role `{}` includes itself", name.get_ref());
+                findings.note(path, Some(name.span()), message, None);
+            }
+        }
+        if findings.len() > before {
+            return None;
+        }
+        let roles = file
+            .iter()
+            .map(|(name, role)| {
+                let mut closure: BTreeSet<String> =
+                    reachable(name.get_ref(), &includes).into_iter().map(str::to_owned).collect();
+                closure.insert(name.get_ref().clone());
+                (name.get_ref().clone(), Role { description: role.description.clone(), closure })
+            })
+            .collect();
+        Some(Self { roles })
+    }
+}
+
+/// The roles that `role` includes, directly or through another.
+fn reachable<'r>(role: &str, includes: &BTreeMap<&str, Vec<&'r str>>) -> BTreeSet<&'r str> {
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<&str> = includes.get(role).cloned().unwrap_or_default();
+    while let Some(next) = open.pop() {
+        if reached.insert(next) {
+            open.extend(includes.get(next).into_iter().flatten());
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Roles, String> {
+        let mut files = SourceFiles::default();
+        files.insert("roles.toml", text);
+        let mut findings = Findings::new(&files);
+        let roles = Roles::load("roles.toml", &files, &mut findings);
+        findings.finish(roles).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn a_role_holds_what_it_includes_however_far_away() {
+        let roles = load(
+            "[a]\ndescription=''\nincludes=['b']\n[b]\ndescription=''\nincludes=['c']\n[c]\ndescription=''",
+        )
+        .unwrap();
+        assert_eq!(roles.closure("a").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(roles.closure("c").collect::<Vec<_>>(), ["c"]);
+        assert_eq!(roles.closure("x").count(), 0);
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_refused_where_it_stands() {
+        for (text, expected) in [
+            (
+                "[a]\ndescription=''\nincludes=['b']",
+                "roles.toml:3:11: role `a` includes `b`, which is not defined",
+            ),
+            ("[a]\ndescription=''\nincludes=['a']", "roles.toml:1:2: role `a` includes itself"),
+            (
+                "['a b']\ndescription=''",
+                "roles.toml:1:2: `a b` cannot be a role's name (use 1 to 64 of A-Z a-z 0-9 . _ -)",
+            ),
+            ("[a]\n", "roles.toml:1:1: missing field `description`"),
+        ] {
+            assert_eq!(load(text).unwrap_err(), expected);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The files of a bundle, in memory, and the digest that names them.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest;
+
+/// The files of a bundle by their path in it (`policies/v1/orders.cedar`), in one fixed order.
+#[derive(Clone, Debug, Default)]
+pub struct SourceFiles {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl SourceFiles {
+    /// The most files that one bundle may hold.
+    pub const MAX_FILES: usize = 20_000;
+    /// The most bytes that the files of one bundle may hold together.
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+    /// Adds or replaces a file. `path` is relative to the bundle, with `/` between its parts.
+    pub fn insert(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        self.files.insert(path.into(), bytes.into());
+    }
+
+    /// Whether a file stands at `path`.
+    #[must_use]
+    pub fn contains(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// The file at `path` as it is.
+    #[must_use]
+    pub fn bytes(&self, path: &str) -> Option<&[u8]> {
+        self.files.get(path).map(Vec::as_slice)
+    }
+
+    /// The text of the file at `path`; `None` where it is missing or not UTF-8.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.bytes(path).and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+
+    /// The paths below `folder` (`policies/v1/`) that end in `suffix` and stand in no deeper folder.
+    pub fn paths_in<'a>(&'a self, folder: &'a str, suffix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.files.keys().map(String::as_str).filter(move |path| {
+            path.strip_prefix(folder).is_some_and(|name| name.ends_with(suffix) && !name.contains('/'))
+        })
+    }
+
+    /// The names of the folders directly below `folder`, each once.
+    pub fn folders_in<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a str> {
+        let mut last = None;
+        self.files.keys().filter_map(move |path| {
+            let (name, _) = path.strip_prefix(folder)?.split_once('/')?;
+            (last.replace(name) != Some(name)).then_some(name)
+        })
+    }
+
+    /// The SHA-256 over every file's path and content, as `sha256:<64 hex digits>`.
+    ///
+    /// Each part is preceded by its length, so that no two different sets of files have the same text to hash.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for (path, bytes) in &self.files {
+            for part in [path.as_bytes(), bytes] {
+                context.update(&(part.len() as u64).to_be_bytes());
+                context.update(part);
+            }
+        }
+        let hex: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(pairs: &[(&str, &str)]) -> SourceFiles {
+        let mut files = SourceFiles::default();
+        pairs.iter().for_each(|(path, text)| files.insert(*path, *text));
+        files
+    }
+
+    #[test]
+    fn the_digest_names_paths_and_contents_and_no_order() {
+        let one = files(&[("a", "1"), ("b", "2")]);
+        assert_eq!(one.digest(), files(&[("b", "2"), ("a", "1")]).digest());
+        assert_ne!(one.digest(), files(&[("a", "2"), ("b", "1")]).digest());
+        assert_ne!(files(&[("ab", "c")]).digest(), files(&[("a", "bc")]).digest());
+        assert!(one.digest().starts_with("sha256:") && one.digest().len() == 71);
+    }
+
+    #[test]
+    fn folders_and_files_are_listed_one_level_deep() {
+        let files =
+            files(&[("policies/v1/a.cedar", ""), ("policies/v1/x/b.cedar", ""), ("policies/v2/c.cedar", "")]);
+        assert_eq!(files.folders_in("policies/").collect::<Vec<_>>(), ["v1", "v2"]);
+        assert_eq!(files.paths_in("policies/v1/", ".cedar").collect::<Vec<_>>(), ["policies/v1/a.cedar"]);
+    }
+}
