@@ -1,0 +1,300 @@
+//! The policy information point (PIP, NIST SP 800-162): verified claims and the matched route become Cedar entities and
+//! the request's context.
+//!
+//! What is fixed for the life of a cached answer goes into entities; what changes from request to request goes into the
+//! context. Parents are given as the whole closure, so the store of a request holds three entities: who asks, for what,
+//! and how.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use cedar_policy as cedar;
+use cedar_policy::RestrictedExpression as Value;
+
+use crate::bundle::roles::Roles;
+use crate::bundle::vocabulary::{ClaimKind, HttpShape, PrincipalShape, Vocabulary};
+use crate::jose::{ClaimValue, PrincipalKind, VerifiedClaims};
+use crate::route::{Operation, RouteMatch};
+use crate::time::Timestamp;
+
+/// Builds entities for one policy version. Made once a version; the names and role entities in it are made once too.
+#[derive(Debug)]
+pub struct EntityFactory {
+    user: cedar::EntityTypeName,
+    client: cedar::EntityTypeName,
+    tenant: cedar::EntityTypeName,
+    vocabulary: Vocabulary,
+    roles: HashMap<String, Vec<cedar::EntityUid>>,
+}
+
+/// The action and the route of one operation, as one API and stage see it. Made once, not per request.
+#[derive(Clone, Debug)]
+pub struct OperationEntities {
+    /// The action and every group it is in.
+    pub action: cedar::Entity,
+    /// The route and every path and tag it is in.
+    pub route: cedar::Entity,
+}
+
+/// Who asks for what, in Cedar's terms.
+#[derive(Debug)]
+pub struct AccessRequest {
+    /// Principal, action, resource and context.
+    pub request: cedar::Request,
+    /// The three entities that the request names.
+    pub entities: cedar::Entities,
+}
+
+/// The volatile facts of a request: there only where the event carries them.
+#[derive(Clone, Debug, Default)]
+pub struct HttpFacts {
+    /// The caller's address.
+    pub source_ip: Option<IpAddr>,
+    /// The moment of the decision.
+    pub time: Option<Timestamp>,
+    /// The subject of the caller's certificate (mutual TLS).
+    pub client_cert_subject: Option<String>,
+    /// The declared headers that the request has exactly once.
+    pub headers: Vec<(String, String)>,
+    /// The declared query parameters that the request has exactly once.
+    pub query: Vec<(String, String)>,
+    /// The declared stage variables.
+    pub stage_variables: Vec<(String, String)>,
+}
+
+/// Why a verified token makes no principal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntityError {
+    /// A claim that the schema requires is not in the token.
+    #[error("the token has no claim for `claims.{claim}`, which the schema requires")]
+    MissingClaim {
+        /// The attribute's name.
+        claim: String,
+    },
+    /// A claim has another type than the schema declares.
+    #[error("the token's claim for `claims.{claim}` is not {expected}")]
+    ClaimType {
+        /// The attribute's name.
+        claim: String,
+        /// The declared type, in words.
+        expected: &'static str,
+    },
+    /// Cedar refused a value or an entity.
+    #[error("cedar cannot represent the request: {0}")]
+    Cedar(String),
+}
+
+impl EntityFactory {
+    /// Prepares the names and the role closures of one policy version.
+    ///
+    /// # Errors
+    /// [`EntityError::Cedar`] where a type's name is none, which the vocabulary's own constants never are.
+    pub fn new(vocabulary: &Vocabulary, roles: &Roles) -> Result<Self, EntityError> {
+        let role = type_name("Role")?;
+        let closures = roles
+            .names()
+            .map(|name| (name.to_owned(), roles.closure(name).map(|included| uid(&role, included)).collect()))
+            .collect();
+        Ok(Self {
+            user: type_name("User")?,
+            client: type_name("Client")?,
+            tenant: type_name("Tenant")?,
+            vocabulary: vocabulary.clone(),
+            roles: closures,
+        })
+    }
+
+    /// The entity of the caller: a `User` or a `Client`, in its roles with all they include, and in its tenant.
+    ///
+    /// # Errors
+    /// [`EntityError`] where the token's claims do not fit the schema.
+    pub fn principal(&self, claims: &VerifiedClaims) -> Result<cedar::Entity, EntityError> {
+        let (kind, shape) = match claims.kind() {
+            PrincipalKind::User => (&self.user, &self.vocabulary.user),
+            PrincipalKind::Client => (&self.client, &self.vocabulary.client),
+        };
+        let parents: HashSet<cedar::EntityUid> = claims
+            .roles()
+            .iter()
+            .filter_map(|role| self.roles.get(role))
+            .flatten()
+            .cloned()
+            .chain(claims.tenant().map(|tenant| uid(&self.tenant, tenant)))
+            .collect();
+        cedar::Entity::new(uid(kind, &principal_id(claims)), principal_attributes(claims, shape)?, parents)
+            .map_err(|error| EntityError::Cedar(error.to_string()))
+    }
+
+    /// Puts a request together.
+    ///
+    /// # Errors
+    /// [`EntityError::Cedar`] where Cedar refuses a value, such as a moment outside its range.
+    pub fn request(
+        &self,
+        principal: cedar::Entity,
+        operation: &OperationEntities,
+        matched: &RouteMatch<'_, '_>,
+        path: &str,
+        facts: HttpFacts,
+    ) -> Result<AccessRequest, EntityError> {
+        let params = matched.params().iter().map(|(name, value)| (name.to_string(), string(value)));
+        let context = cedar::Context::from_pairs([
+            ("params".to_owned(), record(params)?),
+            ("path".to_owned(), string(path)),
+            ("http".to_owned(), http(facts)?),
+        ])
+        .map_err(cedar_error)?;
+        let (action, route) = (&operation.action, &operation.route);
+        let request = cedar::Request::new(principal.uid(), action.uid(), route.uid(), context, None)
+            .map_err(cedar_error)?;
+        let entities = cedar::Entities::from_entities([principal, action.clone(), route.clone()], None)
+            .map_err(cedar_error)?;
+        Ok(AccessRequest { request, entities })
+    }
+
+    /// The volatile facts that the policies may read.
+    #[must_use]
+    pub fn http_shape(&self) -> &HttpShape {
+        &self.vocabulary.http
+    }
+}
+
+impl OperationEntities {
+    /// The entities of an operation in an API's stage; the action's groups come from the schema.
+    ///
+    /// # Errors
+    /// [`EntityError::Cedar`] where the schema's actions lead in a circle, which a loaded schema's never do.
+    pub fn new(
+        operation: &Operation,
+        api: &str,
+        stage: &str,
+        vocabulary: &Vocabulary,
+        actions: &cedar::Entities,
+    ) -> Result<Self, EntityError> {
+        let action = uid(&type_name("Action")?, operation.name());
+        let groups: HashSet<cedar::EntityUid> =
+            actions.ancestors(&action).into_iter().flatten().cloned().collect();
+        let (path, tag) = (type_name("Path")?, type_name("Tag")?);
+        let parents = operation
+            .path_ancestors()
+            .iter()
+            .map(|prefix| uid(&path, prefix))
+            .chain(operation.tags().iter().map(|name| uid(&tag, name)))
+            .collect();
+        let template = operation.template().to_string();
+        let attributes = [("api", api), ("stage", stage), ("template", template.as_str())]
+            .into_iter()
+            .filter(|(name, _)| vocabulary.route.contains(*name))
+            .map(|(name, value)| (name.to_owned(), string(value)))
+            .collect();
+        Ok(Self {
+            action: cedar::Entity::new_no_attrs(action, groups),
+            route: cedar::Entity::new(uid(&type_name("Route")?, &template), attributes, parents)
+                .map_err(|error| EntityError::Cedar(error.to_string()))?,
+        })
+    }
+}
+
+/// The principal's id: `<issuer alias>|<sub>`, or for a machine `<issuer alias>|<client id>`. The alias stands before
+/// it because two issuers may use one `sub` for two people.
+#[must_use]
+pub fn principal_id(claims: &VerifiedClaims) -> String {
+    let id = match claims.kind() {
+        PrincipalKind::User => claims.subject(),
+        PrincipalKind::Client => claims.client_id().unwrap_or(claims.subject()),
+    };
+    format!("{}|{id}", claims.issuer())
+}
+
+fn principal_attributes(
+    claims: &VerifiedClaims,
+    shape: &PrincipalShape,
+) -> Result<HashMap<String, Value>, EntityError> {
+    let optional = |text: Option<&str>| text.map(string);
+    let mut attributes: HashMap<String, Value> = [
+        ("sub", Some(string(claims.subject()))),
+        ("issuer", Some(string(claims.issuer()))),
+        ("client_id", optional(claims.client_id())),
+        ("scopes", Some(set(claims.scopes()))),
+        ("email", optional(claims.email())),
+        ("email_verified", claims.email_verified().map(Value::new_bool)),
+    ]
+    .into_iter()
+    .filter(|(name, _)| shape.attributes.contains(*name))
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect();
+    if let Some(declared) = &shape.claims {
+        let given: BTreeMap<&str, &ClaimValue> = claims.claims().collect();
+        let mut fields = Vec::with_capacity(declared.len());
+        for (name, claim) in declared {
+            match given.get(name.as_str()) {
+                Some(value) => fields.push((name.clone(), claim_value(name, claim.kind, value)?)),
+                None if claim.required => return Err(EntityError::MissingClaim { claim: name.clone() }),
+                None => {}
+            }
+        }
+        attributes.insert("claims".to_owned(), record(fields)?);
+    }
+    Ok(attributes)
+}
+
+fn claim_value(name: &str, kind: ClaimKind, value: &ClaimValue) -> Result<Value, EntityError> {
+    let expected = |expected| EntityError::ClaimType { claim: name.to_owned(), expected };
+    match (kind, value) {
+        (ClaimKind::String, ClaimValue::String(text)) => Ok(string(text)),
+        (ClaimKind::String, _) => Err(expected("a string")),
+        (ClaimKind::Long, ClaimValue::Long(number)) => Ok(Value::new_long(*number)),
+        // Cognito's custom attributes are always strings, whatever type they were declared with.
+        (ClaimKind::Long, ClaimValue::String(text)) => {
+            text.parse().map(Value::new_long).map_err(|_| expected("a whole number"))
+        }
+        (ClaimKind::Long, _) => Err(expected("a whole number")),
+        (ClaimKind::Bool, ClaimValue::Bool(value)) => Ok(Value::new_bool(*value)),
+        (ClaimKind::Bool, ClaimValue::String(text)) => {
+            text.parse().map(Value::new_bool).map_err(|_| expected("true or false"))
+        }
+        (ClaimKind::Bool, _) => Err(expected("true or false")),
+        (ClaimKind::SetOfString, ClaimValue::Set(items)) => Ok(set(items)),
+        (ClaimKind::SetOfString, _) => Err(expected("a list of strings")),
+    }
+}
+
+fn http(facts: HttpFacts) -> Result<Value, EntityError> {
+    let texts = |fields: Vec<(String, String)>| match fields.is_empty() {
+        true => Ok(None),
+        false => record(fields.into_iter().map(|(name, value)| (name, Value::new_string(value)))).map(Some),
+    };
+    let fields = [
+        ("source_ip", facts.source_ip.map(|address| Value::new_ip(address.to_string()))),
+        ("time", facts.time.map(|moment| Value::new_datetime(moment.to_datetime_literal()))),
+        ("client_cert_subject", facts.client_cert_subject.map(Value::new_string)),
+        ("headers", texts(facts.headers)?),
+        ("query", texts(facts.query)?),
+        ("stage_variables", texts(facts.stage_variables)?),
+    ];
+    record(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))))
+}
+
+fn type_name(name: &str) -> Result<cedar::EntityTypeName, EntityError> {
+    name.parse().map_err(|error: cedar::ParseErrors| EntityError::Cedar(error.to_string()))
+}
+
+fn uid(kind: &cedar::EntityTypeName, id: &str) -> cedar::EntityUid {
+    cedar::EntityUid::from_type_name_and_id(kind.clone(), cedar::EntityId::new(id))
+}
+
+fn string(text: &str) -> Value {
+    Value::new_string(text.to_owned())
+}
+
+fn set(items: &[String]) -> Value {
+    Value::new_set(items.iter().map(|item| string(item)))
+}
+
+fn record(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, EntityError> {
+    Value::new_record(fields).map_err(cedar_error)
+}
+
+fn cedar_error(error: impl std::fmt::Display) -> EntityError {
+    EntityError::Cedar(error.to_string())
+}
