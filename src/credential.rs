@@ -174,6 +174,21 @@ pub enum CredentialError {
     },
 }
 
+impl CredentialError {
+    /// A stable word for logs, metrics and tests.
+    #[must_use]
+    pub const fn slug(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } | Self::Empty { .. } => "missing_token",
+            Self::Several { .. } => "several_tokens",
+            Self::Scheme { .. } => "wrong_scheme",
+            Self::TooLong { .. } => "token_too_large",
+            Self::Malformed { .. } => "malformed_token",
+            Self::NoHeaderSource { .. } => "no_token_source",
+        }
+    }
+}
+
 fn in_authorization_token(
     event: &AuthorizerEvent<'_>,
     sources: &[TokenSource],

@@ -1,0 +1,149 @@
+//! The contract of `authorizer.toml`'s `[context]`, filled: what the integration is told about this caller.
+//!
+//! Direct integrations put the values into their requests by mapping templates, which do not escape: a quote in a name
+//! would end a JSON string, an `&` would begin another form field. So every text is written with the characters alone
+//! that mean nothing in JSON, XML, a form or a URL; any other is percent-encoded (RFC 3986 §2.1), which
+//! `$util.urlDecode` undoes.
+
+use super::{AuthorizerContext, ContextValue};
+use crate::bundle::deployment::{ContextContract, ContextEntry, ContextSource, ListEncoding};
+use crate::jose::{ClaimValue, VerifiedClaims};
+
+/// The most bytes that keys and values may have together. API Gateway's limit for a whole WebSocket answer is 8 KB.
+pub const MAX_BYTES: usize = 4096;
+
+/// Where context values come from.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextFacts<'a> {
+    /// What the token says.
+    pub claims: &'a VerifiedClaims,
+    /// The principal's id, safe already.
+    pub principal_id: &'a str,
+    /// The version of the policies that decided.
+    pub policy_version: &'a str,
+    /// The digest of the bundle that decided.
+    pub bundle_digest: &'a str,
+}
+
+/// A context that is too large.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the context would have {bytes} bytes: the limit is {MAX_BYTES}")]
+pub struct ContextError {
+    bytes: usize,
+}
+
+/// Fills the contract. A value that this caller does not have is left out: a template reads it as empty.
+///
+/// # Errors
+/// [`ContextError`] where the values are larger than [`MAX_BYTES`] together.
+pub fn fill(contract: &ContextContract, facts: &ContextFacts<'_>) -> Result<AuthorizerContext, ContextError> {
+    let mut context = AuthorizerContext::new();
+    let mut bytes = 0;
+    for (key, entry) in &contract.entries {
+        let Some(value) = value(entry, facts) else { continue };
+        bytes += key.len() + size(&value);
+        context.set(key, value);
+    }
+    match bytes {
+        0..=MAX_BYTES => Ok(context),
+        _ => Err(ContextError { bytes }),
+    }
+}
+
+/// A text with nothing in it that a template, a form or a URL would read as more than text.
+#[must_use]
+pub fn safe_text(text: &str) -> String {
+    safe_text_without(text, None)
+}
+
+fn value(entry: &ContextEntry, facts: &ContextFacts<'_>) -> Option<ContextValue> {
+    let text = |text: &str| Some(ContextValue::String(safe_text(text)));
+    let claims = facts.claims;
+    match &entry.source {
+        ContextSource::Principal => Some(ContextValue::String(facts.principal_id.to_owned())),
+        ContextSource::Roles => Some(list(claims.roles(), &entry.list)),
+        ContextSource::Tenant => claims.tenant().and_then(text),
+        ContextSource::Issuer => text(claims.issuer()),
+        ContextSource::Subject => text(claims.subject()),
+        ContextSource::ClientId => claims.client_id().and_then(text),
+        ContextSource::Scopes => Some(list(claims.scopes(), &entry.list)),
+        ContextSource::Email => claims.email().and_then(text),
+        ContextSource::PolicyVersion => text(facts.policy_version),
+        ContextSource::BundleDigest => text(facts.bundle_digest),
+        ContextSource::Claim(name) => {
+            let (_, value) = claims.claims().find(|(claim, _)| claim == name)?;
+            match value {
+                ClaimValue::String(value) => text(value),
+                ClaimValue::Long(number) => Some(ContextValue::Number(*number)),
+                ClaimValue::Bool(truth) => Some(ContextValue::Bool(*truth)),
+                ClaimValue::Set(items) => Some(list(items, &entry.list)),
+            }
+        }
+    }
+}
+
+fn list(items: &[String], encoding: &ListEncoding) -> ContextValue {
+    let safe: Vec<String> = match encoding {
+        ListEncoding::Json | ListEncoding::Array => items.iter().map(|item| safe_text(item)).collect(),
+        ListEncoding::Separator(separator) => {
+            items.iter().map(|item| safe_text_without(item, Some(*separator))).collect()
+        }
+    };
+    match encoding {
+        ListEncoding::Json => ContextValue::String(serde_json::Value::from(safe).to_string()),
+        ListEncoding::Array => ContextValue::List(safe),
+        ListEncoding::Separator(separator) => {
+            ContextValue::String(safe.join(separator.encode_utf8(&mut [0; 4])))
+        }
+    }
+}
+
+fn safe_text_without(text: &str, separator: Option<char>) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        let is_plain = character.is_ascii_alphanumeric() || "-._~:@/|,".contains(character);
+        if is_plain && separator != Some(character) {
+            safe.push(character);
+        } else {
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                safe.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    safe
+}
+
+fn size(value: &ContextValue) -> usize {
+    match value {
+        ContextValue::String(text) => text.len(),
+        ContextValue::Number(_) => 20,
+        ContextValue::Bool(_) => 5,
+        ContextValue::List(items) => items.iter().map(|item| item.len() + 3).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_can_end_what_it_is_put_into() {
+        assert_eq!(safe_text("acme|alice@example.com"), "acme|alice@example.com");
+        assert_eq!(safe_text(r#"a"b\c&d=e$f<g> h'i%"#), "a%22b%5Cc%26d%3De%24f%3Cg%3E%20h%27i%25");
+        assert_eq!(safe_text("é\n"), "%C3%A9%0A");
+    }
+
+    #[test]
+    fn the_items_of_a_list_never_hold_its_separator() {
+        let items = ["orders/read".to_owned(), "a,b".to_owned()];
+        let text = |encoding| match list(&items, &encoding) {
+            ContextValue::String(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text(ListEncoding::Separator(',')), "orders/read,a%2Cb");
+        assert_eq!(text(ListEncoding::Separator('/')), "orders%2Fread/a,b");
+        assert_eq!(text(ListEncoding::Json), r#"["orders/read","a,b"]"#);
+        assert_eq!(list(&items, &ListEncoding::Array), ContextValue::List(items.to_vec()));
+        assert_eq!(list(&[], &ListEncoding::Json), ContextValue::String("[]".to_owned()));
+    }
+}

@@ -1,0 +1,466 @@
+//! The IAM documents we answer with: the few forms that every gateway reads alike, and what such a document means.
+//!
+//! The form, and who asks for it:
+//! - `Statement` is an array, `Action` the literal text `execute-api:Invoke` (SAM CLI and Chalice compare it), no
+//!   member is `null` (API Gateway refuses the document).
+//! - `Resource` and `NotResource` are arrays even for one ARN. API Gateway and most emulators take a text too, but
+//!   Chalice's local gateway walks over a text letter by letter and so never allows.
+//! - An Allow stands before a Deny: some emulators look at the first statement only, some ignore Deny.
+//!
+//! `NotResource` is understood by API Gateway. SAM CLI refuses a statement without `Resource`, serverless-offline fails
+//! on it, fakecloud denies everything by it, ministack ignores it: so it is there only where an API has a resource
+//! policy and an answer without it would be too wide.
+
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::bundle::deployment::ResourcePolicy;
+use crate::decision::Effect;
+
+/// The ARN of one method, or of one WebSocket route, that can stand in a policy and match nothing but itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceArn(String);
+
+impl ResourceArn {
+    /// The longest `Resource` that API Gateway takes, in characters (developer guide, "Output from a Lambda
+    /// authorizer"). A method ARN may have 1,600 bytes.
+    pub const MAX_CHARS: usize = 512;
+
+    /// Takes `arn:{partition}:execute-api:{region}:{account}:{api}/{stage}/{verb}/{path}`, or with a route key in place
+    /// of verb and path.
+    ///
+    /// # Errors
+    /// An ARN of another form, one that a policy would read as a pattern, or one that is too long. No message holds
+    /// the ARN: its path is the client's.
+    pub fn exact(arn: &str) -> Result<Self, IamError> {
+        let mut parts = arn.splitn(6, ':');
+        let mut part = || parts.next().filter(|part| !part.is_empty()).ok_or(IamError::NotAMethodArn);
+        let (arn_word, _partition, service, _region, _account) =
+            (part()?, part()?, part()?, part()?, part()?);
+        let mut target = part()?.splitn(3, '/');
+        let is_complete = (0..3).all(|_| target.next().is_some_and(|piece| !piece.is_empty()));
+        if arn_word != "arn" || service != "execute-api" || !is_complete {
+            return Err(IamError::NotAMethodArn);
+        }
+        literal(arn).map(|arn| Self(arn.to_owned()))
+    }
+
+    /// All of one stage: the resource of a refusal that must not repeat what the client sent. It can be denied only.
+    ///
+    /// # Errors
+    /// A piece that is empty, has a `:` or `/`, or would be read as a pattern.
+    pub fn stage_wide(
+        partition: &str,
+        region: &str,
+        account_id: &str,
+        api_id: &str,
+        stage: &str,
+    ) -> Result<StageWideArn, IamError> {
+        for piece in [partition, region, account_id, api_id, stage] {
+            if piece.is_empty() || piece.contains([':', '/']) {
+                return Err(IamError::NotAMethodArn);
+            }
+        }
+        let arn = format!("arn:{partition}:execute-api:{region}:{account_id}:{api_id}/{stage}/");
+        literal(&arn).map(|arn| StageWideArn(format!("{arn}*")))
+    }
+
+    /// The ARN's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ResourceArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// All resources of one stage, `…/{stage}/*`; made by [`ResourceArn::stage_wide`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageWideArn(String);
+
+impl StageWideArn {
+    /// The ARN's text, with the `*` at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A policy is no place for text that means more than it says.
+fn literal(arn: &str) -> Result<&str, IamError> {
+    let chars = arn.chars().count();
+    if chars > ResourceArn::MAX_CHARS {
+        return Err(IamError::TooLong { chars });
+    }
+    let special = [("`*`", arn.contains('*')), ("`?`", arn.contains('?')), ("`${`", arn.contains("${"))];
+    if let Some((found, _)) = special.into_iter().find(|(_, is_there)| *is_there) {
+        return Err(IamError::NotLiteral { found });
+    }
+    if arn.chars().any(char::is_control) {
+        return Err(IamError::NotLiteral { found: "a control character" });
+    }
+    Ok(arn)
+}
+
+/// Why an ARN cannot stand in a policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IamError {
+    /// Longer than [`ResourceArn::MAX_CHARS`].
+    #[error("ARN of {chars} characters is too long for a policy: the limit is {}", ResourceArn::MAX_CHARS)]
+    TooLong {
+        /// The ARN's length in characters.
+        chars: usize,
+    },
+    /// A policy would read it as a pattern or a variable.
+    #[error("ARN has {found}, which a policy does not take literally")]
+    NotLiteral {
+        /// What it has.
+        found: &'static str,
+    },
+    /// Not the ARN of an API's method or route.
+    #[error(
+        "not the ARN of a method: expected `arn:{{partition}}:execute-api:{{region}}:{{account}}:{{api}}/{{stage}}/…`"
+    )]
+    NotAMethodArn,
+}
+
+/// One statement: what it does, and to which resources. The list is never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    effect: Effect,
+    scope: Scope,
+}
+
+/// Only a Deny has a `NotResource` here: an Allow of all but a few is no grant that a policy ever states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    Resource(Vec<String>),
+    NotResource(Vec<String>),
+}
+
+impl Statement {
+    /// What the statement does to what it covers.
+    #[must_use]
+    pub const fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Whether the statement speaks about a request for this ARN.
+    #[must_use]
+    pub fn covers(&self, arn: &str) -> bool {
+        let is_listed = |patterns: &[String]| patterns.iter().any(|pattern| matches_pattern(pattern, arn));
+        match &self.scope {
+            Scope::Resource(patterns) => is_listed(patterns),
+            Scope::NotResource(patterns) => !is_listed(patterns),
+        }
+    }
+}
+
+impl Serialize for Statement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut statement = serializer.serialize_struct("Statement", 3)?;
+        statement.serialize_field("Action", "execute-api:Invoke")?;
+        statement.serialize_field("Effect", self.effect.as_str())?;
+        match &self.scope {
+            Scope::Resource(arns) => statement.serialize_field("Resource", arns)?,
+            Scope::NotResource(arns) => statement.serialize_field("NotResource", arns)?,
+        }
+        statement.end()
+    }
+}
+
+/// An authorizer's policy document. Without a `Default`, and never without a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IamPolicy {
+    statements: Vec<Statement>,
+}
+
+impl IamPolicy {
+    /// Allows this one resource, and where the API has a resource policy denies all others.
+    #[must_use]
+    pub fn allow(resource: ResourceArn, resource_policy: ResourcePolicy) -> Self {
+        Self::one(Effect::Allow, resource, resource_policy)
+    }
+
+    /// Denies this one resource, and where the API has a resource policy all others too: a cached Deny of one method
+    /// would leave the other methods to that policy.
+    #[must_use]
+    pub fn deny(resource: ResourceArn, resource_policy: ResourcePolicy) -> Self {
+        Self::one(Effect::Deny, resource, resource_policy)
+    }
+
+    /// Denies all of a stage. It speaks about every resource that its authorizer can be asked for.
+    #[must_use]
+    pub fn deny_stage(stage: StageWideArn) -> Self {
+        let scope = Scope::Resource(vec![stage.0]);
+        Self { statements: vec![Statement { effect: Effect::Deny, scope }] }
+    }
+
+    fn one(effect: Effect, ResourceArn(arn): ResourceArn, resource_policy: ResourcePolicy) -> Self {
+        let statement = Statement { effect, scope: Scope::Resource(vec![arn.clone()]) };
+        let all_others = Statement { effect: Effect::Deny, scope: Scope::NotResource(vec![arn]) };
+        match resource_policy {
+            ResourcePolicy::Present => Self { statements: vec![statement, all_others] },
+            ResourcePolicy::Absent => Self { statements: vec![statement] },
+        }
+    }
+
+    /// The statements in their order.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// What the document says about a request for this ARN, as IAM evaluates it: an explicit Deny wins, `*` stands for
+    /// any text (slashes and colons too), `?` for one character, case counts. `None`: it says nothing.
+    #[must_use]
+    pub fn effect_for(&self, arn: &str) -> Option<Effect> {
+        let mut effect = None;
+        for statement in self.statements.iter().filter(|statement| statement.covers(arn)) {
+            match statement.effect {
+                Effect::Deny => return Some(Effect::Deny),
+                Effect::Allow => effect = Some(Effect::Allow),
+            }
+        }
+        effect
+    }
+}
+
+impl Serialize for IamPolicy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_struct("PolicyDocument", 2)?;
+        document.serialize_field("Version", "2012-10-17")?;
+        document.serialize_field("Statement", &self.statements)?;
+        document.end()
+    }
+}
+
+/// IAM user guide, "Policy elements: Resource": `*` stands for any text, also for none, `?` for one character.
+/// Takes at most `pattern × text` steps: after a mismatch only the last `*` is widened.
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    let mut after_star = None;
+    loop {
+        let mut rest = text.clone();
+        match (pattern.next(), rest.next()) {
+            (Some('*'), _) => {
+                after_star = Some((pattern.clone(), text.clone()));
+                continue;
+            }
+            (Some(expected), Some(found)) if expected == '?' || expected == found => {
+                text = rest;
+                continue;
+            }
+            (None, None) => return true,
+            (Some(_), _) | (None, Some(_)) => {}
+        }
+        let Some((star_pattern, star_text)) = &mut after_star else { return false };
+        if star_text.next().is_none() {
+            return false;
+        }
+        (pattern, text) = (star_pattern.clone(), star_text.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ORDERS: &str = "arn:aws:execute-api:eu-west-1:210987654321:k3m9x2p7qa/prod/GET/orders";
+    const USERS: &str = "arn:aws:execute-api:eu-west-1:210987654321:k3m9x2p7qa/prod/GET/users";
+
+    fn orders() -> ResourceArn {
+        ResourceArn::exact(ORDERS).unwrap()
+    }
+
+    fn prod() -> StageWideArn {
+        ResourceArn::stage_wide("aws", "eu-west-1", "210987654321", "k3m9x2p7qa", "prod").unwrap()
+    }
+
+    fn json(policy: &IamPolicy) -> String {
+        serde_json::to_string(policy).unwrap()
+    }
+
+    #[test]
+    fn a_document_for_an_api_without_resource_policy_has_one_statement() {
+        assert_eq!(
+            json(&IamPolicy::allow(orders(), ResourcePolicy::Absent)),
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"Allow","Resource":["{ORDERS}"]}}]}}"#
+            )
+        );
+        assert_eq!(
+            json(&IamPolicy::deny(orders(), ResourcePolicy::Absent)),
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"Deny","Resource":["{ORDERS}"]}}]}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_document_for_an_api_with_resource_policy_speaks_about_everything() {
+        assert_eq!(
+            json(&IamPolicy::allow(orders(), ResourcePolicy::Present)),
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"Allow","Resource":["{ORDERS}"]}},{{"Action":"execute-api:Invoke","Effect":"Deny","NotResource":["{ORDERS}"]}}]}}"#
+            )
+        );
+        assert_eq!(
+            json(&IamPolicy::deny(orders(), ResourcePolicy::Present)),
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"Deny","Resource":["{ORDERS}"]}},{{"Action":"execute-api:Invoke","Effect":"Deny","NotResource":["{ORDERS}"]}}]}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_stage_is_denied_by_its_star() {
+        assert_eq!(
+            json(&IamPolicy::deny_stage(prod())),
+            r#"{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":"Deny","Resource":["arn:aws:execute-api:eu-west-1:210987654321:k3m9x2p7qa/prod/*"]}]}"#
+        );
+    }
+
+    #[test]
+    fn silence_is_silence_only_without_a_resource_policy() {
+        for (policy, orders, users) in [
+            (IamPolicy::allow(orders(), ResourcePolicy::Absent), Some(Effect::Allow), None),
+            (IamPolicy::allow(orders(), ResourcePolicy::Present), Some(Effect::Allow), Some(Effect::Deny)),
+            (IamPolicy::deny(orders(), ResourcePolicy::Absent), Some(Effect::Deny), None),
+            (IamPolicy::deny(orders(), ResourcePolicy::Present), Some(Effect::Deny), Some(Effect::Deny)),
+            (IamPolicy::deny_stage(prod()), Some(Effect::Deny), Some(Effect::Deny)),
+        ] {
+            assert_eq!((policy.effect_for(ORDERS), policy.effect_for(USERS)), (orders, users), "{policy:?}");
+        }
+        assert_eq!(IamPolicy::deny_stage(prod()).effect_for(&ORDERS.replace("/prod/", "/production/")), None);
+    }
+
+    #[test]
+    fn an_explicit_deny_wins_in_any_order() {
+        let statement = |effect, pattern: &str| Statement {
+            effect,
+            scope: Scope::Resource(vec!["other".to_owned(), pattern.to_owned()]),
+        };
+        let (allow, deny) = (statement(Effect::Allow, "a*"), statement(Effect::Deny, "*b"));
+        for statements in [vec![allow.clone(), deny.clone()], vec![deny, allow]] {
+            let policy = IamPolicy { statements };
+            assert_eq!(policy.effect_for("ab"), Some(Effect::Deny));
+            assert_eq!(policy.effect_for("ac"), Some(Effect::Allow));
+            assert_eq!(policy.effect_for("cb"), Some(Effect::Deny));
+            assert_eq!(policy.effect_for("cc"), None);
+        }
+    }
+
+    #[test]
+    fn only_an_arn_that_matches_itself_alone_is_taken() {
+        let long = |path: usize| format!("arn:aws:execute-api:r:a:i/s/GET/{}", "é".repeat(path));
+        assert!(ResourceArn::exact(&long(480)).is_ok());
+        for arn in [
+            "arn:aws:execute-api:eu-west-1:210987654321:h7v2api000/$default/GET/",
+            "arn:aws:execute-api:eu-west-1:210987654321:w5ocket000/live/$connect",
+            "arn:aws-cn:execute-api:cn-north-1:210987654321:k3m9x2p7qa/prod/GET/at/10:30/a b",
+        ] {
+            assert_eq!(ResourceArn::exact(arn).unwrap().to_string(), arn);
+        }
+        let not_a_method = "not the ARN of a method: expected `arn:{partition}:execute-api:{region}:{account}:{api}/{stage}/…`";
+        for (arn, message) in [
+            ("arn:aws:execute-api:r:a:i/s/GET/*", "ARN has `*`, which a policy does not take literally"),
+            ("arn:aws:execute-api:r:a:i/*/GET/x", "ARN has `*`, which a policy does not take literally"),
+            ("arn:aws:execute-api:r:a:i/s/GET/x?", "ARN has `?`, which a policy does not take literally"),
+            (
+                "arn:aws:execute-api:r:a:i/s/GET/${aws:x}",
+                "ARN has `${`, which a policy does not take literally",
+            ),
+            (
+                "arn:aws:execute-api:r:a:i/s/GET/\u{85}",
+                "ARN has a control character, which a policy does not take literally",
+            ),
+            (&long(481), "ARN of 513 characters is too long for a policy: the limit is 512"),
+            ("", not_a_method),
+            ("arn:aws:s3:::bucket/key/x", not_a_method),
+            ("arn:aws:s3:r:a:i/s/GET/", not_a_method),
+            ("urn:aws:execute-api:r:a:i/s/GET/", not_a_method),
+            ("arn:aws:execute-api:r:a:i/s", not_a_method),
+            ("arn:aws:execute-api:r:a:i/s/", not_a_method),
+            ("arn:aws:execute-api:r:a:i//GET/x", not_a_method),
+        ] {
+            assert_eq!(ResourceArn::exact(arn).unwrap_err().to_string(), message, "{arn}");
+        }
+    }
+
+    #[test]
+    fn the_pieces_of_a_stage_are_no_patterns() {
+        assert_eq!(
+            ResourceArn::stage_wide("aws", "r", "a", "i", "$default").unwrap().as_str(),
+            "arn:aws:execute-api:r:a:i/$default/*"
+        );
+        for (stage, error) in [
+            ("*", IamError::NotLiteral { found: "`*`" }),
+            ("${x}", IamError::NotLiteral { found: "`${`" }),
+            ("a/b", IamError::NotAMethodArn),
+            ("a:b", IamError::NotAMethodArn),
+            ("", IamError::NotAMethodArn),
+        ] {
+            assert_eq!(ResourceArn::stage_wide("aws", "r", "a", "i", stage), Err(error), "{stage}");
+        }
+    }
+
+    /// The definition of the two signs, without a thought for speed.
+    fn by_definition(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|skipped| by_definition(rest, &text[skipped..])),
+            Some((sign, rest)) => text
+                .split_first()
+                .is_some_and(|(found, text)| (*sign == '?' || sign == found) && by_definition(rest, text)),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_matcher_agrees_with_the_definition(pattern in "[abA*?]{0,8}", text in "[abA*?é]{0,10}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(
+                matches_pattern(&pattern, &text),
+                by_definition(&chars(&pattern), &chars(&text))
+            );
+        }
+
+        #[test]
+        fn an_allow_allows_its_arn_and_no_other(path in "[a-c/$:%.]{0,6}", other in "[a-c/$:%.*?]{0,6}") {
+            let arn = |path: &str| format!("arn:aws:execute-api:r:a:i/s/GET/{path}");
+            let resource = ResourceArn::exact(&arn(&path)).unwrap();
+            for resource_policy in [ResourcePolicy::Present, ResourcePolicy::Absent] {
+                let policy = IamPolicy::allow(resource.clone(), resource_policy);
+                prop_assert_eq!(policy.effect_for(&arn(&path)), Some(Effect::Allow));
+                if other != path {
+                    let refusal = match resource_policy {
+                        ResourcePolicy::Present => Some(Effect::Deny),
+                        ResourcePolicy::Absent => None,
+                    };
+                    prop_assert_eq!(policy.effect_for(&arn(&other)), refusal);
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_becomes_a_pattern(path in ".{0,8}[*?a]{0,1}(\\$\\{a\\})?.{0,8}") {
+            let arn = format!("arn:aws:execute-api:r:a:i/s/GET/{path}");
+            let is_plain = !path.contains(['*', '?']) && !path.contains("${") && !path.contains(char::is_control);
+            prop_assert_eq!(ResourceArn::exact(&arn).is_ok(), is_plain);
+        }
+    }
+
+    #[test]
+    fn many_stars_do_not_take_forever() {
+        let (pattern, text) = ("a*".repeat(200), "a".repeat(1_600));
+        assert!(matches_pattern(&pattern, &text));
+        assert!(!matches_pattern(&format!("{pattern}b"), &text));
+    }
+}
