@@ -1,0 +1,587 @@
+//! The straight pipeline, from event bytes to reply and record.
+//!
+//! ```text
+//! bytes ─event→ AuthorizerEvent ─┬→ MethodArn ─path, route→ RouteMatch ──┐
+//!                                └→ BearerToken ─jose→ VerifiedClaims ───┴─entities→ AccessRequest ─decision→ Decision
+//! bytes ←response─ Verdict ←─ IamPolicy (iam) + AuthorizerContext (context) + DecisionRecord (record) ←──────────┘
+//! ```
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::arn::{MethodArn, Target, Verb};
+use crate::bundle::Bundle;
+use crate::bundle::deployment::{Api, ApiKind, LogAllow};
+use crate::bundle::policies::PolicyVersion;
+use crate::context::AuthorizerContext;
+use crate::context::contract::{ContextFacts, fill, safe_text};
+use crate::credential::{self, CredentialError};
+use crate::decision::{Decision, Effect, Engine, PolicySlice};
+use crate::entities::{EntityFactory, HttpFacts, OperationEntities, principal_id};
+use crate::event::{AuthorizerEvent, EventKind};
+use crate::iam::{IamPolicy, ResourceArn, StageWideArn};
+use crate::jose::{KeyId, VerifiedClaims, verify};
+use crate::path::{PathEncoding, RequestPath, reconcile};
+use crate::record::{DecisionRecord, Outcome, TokenRecord};
+use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
+use crate::route::{RouteMatch, Router};
+use crate::time::Timestamp;
+
+/// Answers authorizer events by one bundle. What does not change from request to request is made once, in
+/// [`Authorizer::new`]; answering takes no lock and changes nothing.
+#[derive(Debug)]
+pub struct Authorizer {
+    bundle: Bundle,
+    stages: HashMap<String, HashMap<String, Stage>>,
+}
+
+/// One stage of one API, ready to be asked.
+#[derive(Debug)]
+struct Stage {
+    version: String,
+    factory: Arc<EntityFactory>,
+    operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
+}
+
+/// A reply, and the record of how it came about.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// What API Gateway gets.
+    pub reply: Reply,
+    /// What the log gets.
+    pub record: DecisionRecord,
+}
+
+/// What is asked: one method of one API's stage.
+struct Asked<'a> {
+    api: &'a Api,
+    stage: &'a Stage,
+    stage_name: &'a str,
+    verb: Verb,
+    path: PathText,
+    /// `None` for AppSync, whose answers name no resource.
+    resource: Option<AskedResource>,
+}
+
+/// What a document about the asked method names.
+struct AskedResource {
+    /// The method's own ARN, as it was asked.
+    method: MethodArn,
+    /// The stage as a whole, from checked parts alone: the resource of a refusal.
+    stage: StageWideArn,
+}
+
+/// The asked path: text from outside that still has to be brought into its normal form, or a fixed name.
+enum PathText {
+    /// The ARN's path, without its leading slash.
+    Asked(String),
+    /// A WebSocket's `$connect`, which has no path.
+    Connect,
+}
+
+/// Why an event gets no decision.
+#[derive(Clone, Debug)]
+struct Rejection {
+    outcome: Outcome,
+    reason: &'static str,
+    detail: String,
+}
+
+impl Authorizer {
+    /// Prepares every stage of every API: its entities, and for each operation the policies that can apply.
+    ///
+    /// # Errors
+    /// One line, where a stage cannot be prepared; a loaded bundle's always can.
+    pub fn new(bundle: Bundle) -> Result<Self, String> {
+        let actions = bundle.schema().action_entities().map_err(|error| error.to_string())?;
+        let mut versions: HashMap<&str, (Arc<EntityFactory>, Vec<Arc<PolicySlice>>)> = HashMap::new();
+        let mut stages: HashMap<String, HashMap<String, Stage>> = HashMap::new();
+        for api in &bundle.deployment().apis {
+            for stage in stage_names(api) {
+                let Some(version) = bundle.active(&api.name, stage) else { continue };
+                let entities: Vec<OperationEntities> = bundle
+                    .routes()
+                    .operations()
+                    .iter()
+                    .map(|operation| {
+                        OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions)
+                    })
+                    .collect::<Result<_, _>>()
+                    .map_err(|error| error.to_string())?;
+                if !versions.contains_key(version.name.as_str()) {
+                    versions.insert(&version.name, prepare_version(&bundle, version, &entities)?);
+                }
+                let Some((factory, slices)) = versions.get(version.name.as_str()) else { continue };
+                let ready = Stage {
+                    version: version.name.clone(),
+                    factory: Arc::clone(factory),
+                    operations: entities.into_iter().zip(slices.iter().map(Arc::clone)).collect(),
+                };
+                stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
+            }
+        }
+        drop(versions);
+        Ok(Self { bundle, stages })
+    }
+
+    /// Answers one event. Never panics: a stage that does makes a fault, as any error of ours does.
+    #[must_use]
+    pub fn answer(&self, event: &[u8], now: Timestamp) -> Answered {
+        fail_closed(self.bundle.digest(), now, || self.decide(event, now))
+    }
+
+    /// Which allows leave a record.
+    #[must_use]
+    pub fn log_allow(&self) -> LogAllow {
+        self.bundle.deployment().log_allow
+    }
+
+    /// The bundle that decides.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    fn decide(&self, bytes: &[u8], now: Timestamp) -> Answered {
+        let mut record = DecisionRecord::new(self.bundle.digest(), now);
+        let event = match AuthorizerEvent::parse(bytes) {
+            Ok(event) => event,
+            Err(error) => return fault(record, "malformed_event", error.to_string()),
+        };
+        record.event = Some(event.kind().to_string());
+        record.request_id = event.request_id().map(|id| id.chars().take(128).collect());
+        let asked = match self.asked(&event) {
+            Ok(asked) => asked,
+            Err(rejection) => return fault(record, rejection.reason, rejection.detail),
+        };
+        record.api = Some(asked.api.name.clone());
+        record.stage = Some(asked.stage_name.to_owned());
+        record.policy_version = Some(asked.stage.version.clone());
+        let verdict = match self.judge(&event, &asked, now, &mut record) {
+            Ok(answer) => answer,
+            Err(rejection) => reject(rejection, &asked, &mut record),
+        };
+        Answered { reply: reply(wire_form(asked.api, event.kind()), &verdict), record }
+    }
+
+    /// Which API, stage and method are asked for. All of it must be what `authorizer.toml` names: a document computed
+    /// for one API must never be an answer to another.
+    fn asked<'a>(&'a self, event: &'a AuthorizerEvent<'_>) -> Result<Asked<'a>, Rejection> {
+        if event.kind() == EventKind::AppSync {
+            return self.asked_by_appsync(event);
+        }
+        let text = event.method_arn().unwrap_or_default();
+        let arn: MethodArn = text
+            .parse()
+            .map_err(|error: crate::arn::ArnError| Rejection::fault("malformed_arn", error.to_string()))?;
+        let api = self.api(arn.account_id().as_str(), arn.api_id().as_str())?;
+        if !speaks(api.kind, event.kind()) {
+            let detail = format!(
+                "API `{}` sent an event of kind {}, which its kind does not send",
+                api.name,
+                event.kind()
+            );
+            return Err(Rejection::fault("wrong_api_kind", detail));
+        }
+        let (stage_name, stage) = self.stage(api, arn.stage().as_str())?;
+        let (verb, path) = match (arn.target(), api.kind) {
+            (Target::Method { verb, path }, ApiKind::Rest | ApiKind::Http) => {
+                (verb.clone(), PathText::Asked(path.clone()))
+            }
+            (Target::RouteKey(key), ApiKind::WebSocket) if key == "$connect" => {
+                (connect_verb()?, PathText::Connect)
+            }
+            (Target::Method { .. } | Target::RouteKey(_), _) => {
+                let detail = format!("the ARN of API `{}` names no method that its kind has", api.name);
+                return Err(Rejection::fault("malformed_arn", detail));
+            }
+        };
+        let stage_wide = ResourceArn::stage_wide(
+            arn.partition(),
+            arn.region(),
+            arn.account_id().as_str(),
+            arn.api_id().as_str(),
+            arn.stage().as_str(),
+        )
+        .map_err(|error| Rejection::fault("malformed_arn", error.to_string()))?;
+        let resource = Some(AskedResource { method: arn, stage: stage_wide });
+        Ok(Asked { api, stage, stage_name, verb, path, resource })
+    }
+
+    /// AppSync names no method: its requests are what its one HTTP operation is, `POST /graphql`.
+    fn asked_by_appsync<'a>(&'a self, event: &AuthorizerEvent<'_>) -> Result<Asked<'a>, Rejection> {
+        let account = event.account_id().unwrap_or_default();
+        let id = event.api_id().unwrap_or_default();
+        let api = self.api(&account, &id)?;
+        if api.kind != ApiKind::AppSync {
+            let detail =
+                format!("API `{}` sent an event of kind appsync, which its kind does not send", api.name);
+            return Err(Rejection::fault("wrong_api_kind", detail));
+        }
+        let (stage_name, stage) = self.stage(api, APPSYNC_STAGE)?;
+        let verb = "POST"
+            .parse()
+            .map_err(|error: crate::arn::ArnError| Rejection::fault("internal", error.to_string()))?;
+        let path = PathText::Asked("graphql".to_owned());
+        Ok(Asked { api, stage, stage_name, verb, path, resource: None })
+    }
+
+    fn api(&self, account: &str, id: &str) -> Result<&Api, Rejection> {
+        self.bundle.deployment().api(account, id).ok_or_else(|| {
+            let detail = format!(
+                "API `{}` of account `{}` is not named in schema/authorizer.toml",
+                id.escape_debug(),
+                account.escape_debug()
+            );
+            Rejection::fault("unknown_api", detail)
+        })
+    }
+
+    fn stage<'a>(&'a self, api: &'a Api, name: &str) -> Result<(&'a str, &'a Stage), Rejection> {
+        let named = stage_names(api).find(|stage| *stage == name).ok_or_else(|| {
+            let detail = format!("API `{}` has no stage `{name}` in schema/authorizer.toml", api.name);
+            Rejection::fault("unknown_stage", detail)
+        })?;
+        let stage = self.stages.get(&api.name).and_then(|stages| stages.get(named)).ok_or_else(|| {
+            let detail = format!(
+                "no policy version decides stage `{name}` of API `{}`: see policies/versions.toml",
+                api.name
+            );
+            Rejection::fault("no_policy_version", detail)
+        })?;
+        Ok((named, stage))
+    }
+
+    /// From the checked question to the verdict.
+    fn judge(
+        &self,
+        event: &AuthorizerEvent<'_>,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        record: &mut DecisionRecord,
+    ) -> Result<Verdict, Rejection> {
+        // The path comes first: a path that could mean two things is refused whoever asks.
+        let path = normal_path(event, asked)?;
+        let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
+        let claims = verify(&token, self.bundle.issuers(), self.bundle.keys(), now).map_err(|error| {
+            let outcome = match error.slug() {
+                "keys_unavailable" => Outcome::Fault,
+                _ => Outcome::Unauthorized,
+            };
+            Rejection { outcome, reason: error.slug(), detail: error.to_string() }
+        })?;
+        describe_claims(&claims, record);
+        let matched = self.route(event, asked, path.as_ref())?;
+        let operation = matched.operation();
+        record.action = Some(operation.name().to_owned());
+        record.route = Some(operation.template().to_string());
+        let Some((entities, slice)) = asked.stage.operations.get(operation.id().index()) else {
+            return Err(Rejection::fault("internal", "the operation was not prepared".to_owned()));
+        };
+        let facts = http_facts(event, &asked.stage.factory, now);
+        let path = path.as_ref().map_or("", RequestPath::as_str);
+        let factory = &asked.stage.factory;
+        let principal = factory
+            .principal(&claims)
+            .map_err(|error| Rejection::deny("claims_do_not_fit", error.to_string()))?;
+        record.principal = Some(principal.uid().to_string());
+        let request = factory
+            .request(principal, entities, &matched, path, facts)
+            .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
+        let Some(version) = self.bundle.active(&asked.api.name, asked.stage_name) else {
+            return Err(Rejection::fault("internal", "the policy version was not loaded".to_owned()));
+        };
+        let decision = slice.decide(&request, version);
+        self.answer_by(&decision, &claims, asked, record)
+    }
+
+    /// The operation that the gateway routes the request to. Where the event says which route the gateway picked, the two
+    /// must agree.
+    fn route<'t, 'p>(
+        &'t self,
+        event: &AuthorizerEvent<'_>,
+        asked: &Asked<'_>,
+        path: Option<&'p RequestPath>,
+    ) -> Result<RouteMatch<'t, 'p>, Rejection> {
+        let routes = self.bundle.routes();
+        let no_route = || {
+            Rejection::deny(
+                "no_route",
+                "the route table has no operation for this method and path".to_owned(),
+            )
+        };
+        let Some(path) = path else {
+            return routes.find_connect().ok_or_else(|| {
+                Rejection::deny("no_route", "the route table has no operation `$connect`".to_owned())
+            });
+        };
+        let router = match asked.api.kind {
+            ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Router::Rest,
+            ApiKind::Http => Router::Http,
+        };
+        let matched = routes.find(router, &asked.verb, path).ok_or_else(no_route)?;
+        if let Some(picked) = event.route_template() {
+            let ours = matched.operation().template();
+            let known =
+                || routes.operations().iter().any(|operation| operation.template().as_str() == picked);
+            // A catch-all of ours may stand for routes that the table leaves out; any other difference means that the
+            // policies would speak of another route than the one that is served.
+            if picked != ours.as_str() && (!ours.catches_all() || known()) {
+                let detail = format!(
+                    "the gateway routed the request to `{}`, the route table to `{ours}`: is it out of step with the API?",
+                    picked.escape_debug()
+                );
+                return Err(Rejection::deny("route_mismatch", detail));
+            }
+        }
+        Ok(matched)
+    }
+
+    fn answer_by(
+        &self,
+        decision: &Decision,
+        claims: &VerifiedClaims,
+        asked: &Asked<'_>,
+        record: &mut DecisionRecord,
+    ) -> Result<Verdict, Rejection> {
+        record.policies = decision.determining().to_vec();
+        record.policy_errors =
+            decision.errors().iter().map(|error| format!("{}: {}", error.policy, error.message)).collect();
+        let principal_id = safe_text(&principal_id(claims));
+        match decision.effect() {
+            Effect::Deny => {
+                let reason = match (decision.errors().is_empty(), decision.determining().is_empty()) {
+                    (false, _) => "policy_error",
+                    (true, true) => "no_permit",
+                    (true, false) => "policy",
+                };
+                record.set_outcome(Outcome::Deny, reason);
+                let mut context = AuthorizerContext::new();
+                if let Some(message) = decision.deny_message() {
+                    context.set_deny_message(message);
+                }
+                let policy = asked.resource.as_ref().map(|asked_for| {
+                    match ResourceArn::exact(asked_for.method.as_str()) {
+                        Ok(method) => IamPolicy::deny(method, asked.api.resource_policy),
+                        Err(_) => IamPolicy::deny_stage(asked_for.stage.clone()),
+                    }
+                });
+                Ok(Verdict::Deny(Answer { principal_id, policy, context, usage_identifier_key: None }))
+            }
+            Effect::Allow => {
+                let facts = ContextFacts {
+                    claims,
+                    principal_id: &principal_id,
+                    policy_version: &asked.stage.version,
+                    bundle_digest: self.bundle.digest(),
+                };
+                let context = fill(&self.bundle.deployment().context, &facts)
+                    .map_err(|error| Rejection::deny("context_too_large", error.to_string()))?;
+                // A method that cannot be named exactly is refused: a shortened or widened name would allow others.
+                let policy = match &asked.resource {
+                    None => None,
+                    Some(asked_for) => {
+                        let method = ResourceArn::exact(asked_for.method.as_str())
+                            .map_err(|error| Rejection::deny("unnameable_method", error.to_string()))?;
+                        Some(IamPolicy::allow(method, asked.api.resource_policy))
+                    }
+                };
+                record.set_outcome(Outcome::Allow, "policy");
+                Ok(Verdict::Allow(Answer {
+                    policy,
+                    principal_id,
+                    context,
+                    usage_identifier_key: claims
+                        .usage_key()
+                        .filter(|_| asked.api.usage_keys)
+                        .and_then(|key| UsageIdentifierKey::new(key.expose())),
+                }))
+            }
+        }
+    }
+}
+
+/// What AppSync's answers and facts name as the stage: it has none.
+const APPSYNC_STAGE: &str = "$default";
+
+/// The path in its normal form; `None` for a WebSocket's `$connect`, which has none.
+fn normal_path(event: &AuthorizerEvent<'_>, asked: &Asked<'_>) -> Result<Option<RequestPath>, Rejection> {
+    let PathText::Asked(text) = &asked.path else { return Ok(None) };
+    let encoding = match asked.api.kind {
+        ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => PathEncoding::Raw,
+        ApiKind::Http => PathEncoding::Decoded,
+    };
+    let mut base_paths = asked.api.base_paths.clone();
+    // The path of an HTTP API's event begins with the stage, unless it is `$default`.
+    if asked.api.kind == ApiKind::Http {
+        base_paths.push(asked.stage_name.to_owned());
+    }
+    reconcile(encoding, text, event.path(), &base_paths)
+        .map(Some)
+        .map_err(|error| Rejection::deny("path_refused", error.to_string()))
+}
+
+/// The volatile facts that the schema declares, as far as the event carries them. A header or parameter that the request
+/// has more than once has no one value, so it is not there.
+fn http_facts(event: &AuthorizerEvent<'_>, factory: &EntityFactory, now: Timestamp) -> HttpFacts {
+    let shape = factory.http_shape();
+    HttpFacts {
+        source_ip: event.source_ip().filter(|_| shape.source_ip).and_then(|address| address.parse().ok()),
+        time: shape.time.then_some(now),
+        client_cert_subject: event
+            .client_cert_subject()
+            .filter(|_| shape.client_cert_subject)
+            .map(std::borrow::Cow::into_owned),
+        headers: facts(&shape.headers, |name| event.header(name)),
+        query: facts(&shape.query, |name| event.query(name)),
+        stage_variables: facts(&shape.stage_variables, |name| event.stage_variable(name)),
+    }
+}
+
+fn facts<'e>(
+    names: &[String],
+    find: impl Fn(&str) -> Option<std::borrow::Cow<'e, str>>,
+) -> Vec<(String, String)> {
+    names.iter().filter_map(|name| Some((name.clone(), find(name)?.into_owned()))).collect()
+}
+
+fn describe_claims(claims: &VerifiedClaims, record: &mut DecisionRecord) {
+    record.tenant = claims.tenant().map(str::to_owned);
+    record.roles = claims.roles().to_vec();
+    record.token = Some(TokenRecord {
+        issuer: claims.issuer().to_owned(),
+        kid: claims.key_id().map(|kid| KeyId::as_str(kid).to_owned()),
+        jti: claims.token_id().map(str::to_owned),
+        exp: Some(claims.expires_at().unix_seconds()),
+    });
+}
+
+/// The answer to a request that got no decision: it names the stage as a whole, and nothing that the client wrote.
+fn reject(rejection: Rejection, asked: &Asked<'_>, record: &mut DecisionRecord) -> Verdict {
+    record.set_outcome(rejection.outcome, rejection.reason);
+    record.detail = Some(rejection.detail.clone());
+    let policy = asked.resource.as_ref().map(|asked_for| IamPolicy::deny_stage(asked_for.stage.clone()));
+    match rejection.outcome {
+        Outcome::Deny => Verdict::Deny(Answer {
+            principal_id: "anonymous".to_owned(),
+            policy,
+            context: AuthorizerContext::new(),
+            usage_identifier_key: None,
+        }),
+        Outcome::Unauthorized => Verdict::Unauthorized(Refusal { policy, reason: rejection.detail }),
+        // Nothing that allows comes here; should it ever, it is our fault and nobody's permission.
+        Outcome::Fault | Outcome::Allow => Verdict::Fault(rejection.detail),
+    }
+}
+
+fn connect_verb() -> Result<Verb, Rejection> {
+    "GET".parse().map_err(|error: crate::arn::ArnError| Rejection::fault("internal", error.to_string()))
+}
+
+impl Rejection {
+    fn fault(reason: &'static str, detail: String) -> Self {
+        Self { outcome: Outcome::Fault, reason, detail }
+    }
+
+    fn deny(reason: &'static str, detail: String) -> Self {
+        Self { outcome: Outcome::Deny, reason, detail }
+    }
+}
+
+impl From<CredentialError> for Rejection {
+    fn from(error: CredentialError) -> Self {
+        let outcome = match error {
+            CredentialError::NoHeaderSource { .. } => Outcome::Fault,
+            CredentialError::Missing { .. }
+            | CredentialError::Several { .. }
+            | CredentialError::Scheme { .. }
+            | CredentialError::Empty { .. }
+            | CredentialError::TooLong { .. }
+            | CredentialError::Malformed { .. } => Outcome::Unauthorized,
+        };
+        Self { outcome, reason: error.slug(), detail: error.to_string() }
+    }
+}
+
+/// Runs the pipeline so that a panic in it becomes a fault: not an Allow, and not an `Unauthorized`, which would blame
+/// the caller.
+fn fail_closed(digest: &str, now: Timestamp, answer: impl FnOnce() -> Answered) -> Answered {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        fault(
+            DecisionRecord::new(digest, now),
+            "panic",
+            "a stage of the authorizer panicked; this is a bug".to_owned(),
+        )
+    })
+}
+
+fn fault(mut record: DecisionRecord, reason: &'static str, detail: String) -> Answered {
+    let reply = reply(WireForm::Simple, &Verdict::Fault(detail.clone()));
+    record.set_outcome(Outcome::Fault, reason);
+    record.detail = Some(detail);
+    Answered { reply, record }
+}
+
+fn prepare_version(
+    bundle: &Bundle,
+    version: &PolicyVersion,
+    operations: &[OperationEntities],
+) -> Result<(Arc<EntityFactory>, Vec<Arc<PolicySlice>>), String> {
+    let factory =
+        EntityFactory::new(bundle.vocabulary(), &version.roles).map_err(|error| error.to_string())?;
+    let engine = Engine::new(version.policies().clone());
+    // The slices are the same for every API and stage: their names are attributes, which no scope reads.
+    let slices = operations
+        .iter()
+        .map(|operation| engine.slice_for(operation).map(Arc::new))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    Ok((Arc::new(factory), slices))
+}
+
+fn stage_names(api: &Api) -> impl Iterator<Item = &str> {
+    let appsync = (api.kind == ApiKind::AppSync).then_some(APPSYNC_STAGE);
+    api.stages.iter().map(crate::arn::Stage::as_str).chain(appsync)
+}
+
+/// Which events an API of a kind sends.
+fn speaks(api: ApiKind, event: EventKind) -> bool {
+    match (api, event) {
+        // An event of payload format 1.0 is a REST event with a `version`; fixtures and tools write it for both.
+        (ApiKind::Rest, EventKind::RestToken | EventKind::RestRequest | EventKind::HttpV1)
+        | (ApiKind::Http, EventKind::HttpV1 | EventKind::HttpV2)
+        | (ApiKind::WebSocket, EventKind::WebSocketConnect)
+        | (ApiKind::AppSync, EventKind::AppSync) => true,
+        (ApiKind::Rest, EventKind::HttpV2 | EventKind::WebSocketConnect | EventKind::AppSync)
+        | (
+            ApiKind::Http,
+            EventKind::RestToken | EventKind::RestRequest | EventKind::WebSocketConnect | EventKind::AppSync,
+        )
+        | (
+            ApiKind::WebSocket,
+            EventKind::RestToken
+            | EventKind::RestRequest
+            | EventKind::HttpV1
+            | EventKind::HttpV2
+            | EventKind::AppSync,
+        )
+        | (
+            ApiKind::AppSync,
+            EventKind::RestToken
+            | EventKind::RestRequest
+            | EventKind::HttpV1
+            | EventKind::HttpV2
+            | EventKind::WebSocketConnect,
+        ) => false,
+    }
+}
+
+fn wire_form(api: &Api, event: EventKind) -> WireForm {
+    // A REST API's event may say that it is of payload format 1.0; the API's kind knows better.
+    let kind = match (api.kind, event) {
+        (ApiKind::Rest, EventKind::HttpV1) => EventKind::RestRequest,
+        (ApiKind::Rest | ApiKind::Http | ApiKind::WebSocket | ApiKind::AppSync, event) => event,
+    };
+    WireForm::of(kind, api.unauthorized, api.response)
+}

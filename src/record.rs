@@ -1,0 +1,169 @@
+//! The decision record: one JSON line that says what was asked, what was answered, and why. Never a token.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::bundle::deployment::LogAllow;
+use crate::time::Timestamp;
+
+/// What one answer was, for the log.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionRecord {
+    /// Always `decision`: tells this line from others in the same log.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `INFO` for an allow, `WARN` for a refusal, `ERROR` for a fault: Lambda's log filter reads it.
+    pub level: &'static str,
+    /// The moment the decision was made for, RFC 3339; the name is the one that Lambda's JSON logs use.
+    pub timestamp: String,
+    /// What the caller got.
+    pub outcome: Outcome,
+    /// Why, as a stable word (`policy`, `no_permit`, `expired`, …).
+    pub reason: &'static str,
+    /// Why, in words, where the word alone does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The id of the Lambda invocation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation_id: Option<String>,
+    /// The gateway's request id, where the event carries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The kind of event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// The API's alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// The stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The operation: the Cedar action's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The route's template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Who asked: `User::"<issuer>|<sub>"` or `Client::"<issuer>|<client id>"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The roles that the issuer conferred.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The policies that determined the decision.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    /// The policies that could not be evaluated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy_errors: Vec<String>,
+    /// The version of the policies that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
+    /// The digest of the bundle that decided.
+    pub bundle: String,
+    /// The token, by what names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenRecord>,
+    /// How long the answer took, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+}
+
+/// What names a verified token without being one.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenRecord {
+    /// The issuer's alias.
+    pub issuer: String,
+    /// `kid`: the key that verified it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// `jti`: the token's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// `exp`: seconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<i64>,
+}
+
+/// What the caller got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The request may go on.
+    Allow,
+    /// 403.
+    Deny,
+    /// No valid token: 401, or 403 where the deployment says so.
+    Unauthorized,
+    /// 500: our own fault.
+    Fault,
+}
+
+impl DecisionRecord {
+    /// The record of a fault that nothing is known of yet: what is not filled in later fails closed.
+    #[must_use]
+    pub fn new(bundle: &str, now: Timestamp) -> Self {
+        Self {
+            kind: "decision",
+            level: "ERROR",
+            timestamp: now.to_string(),
+            outcome: Outcome::Fault,
+            reason: "internal",
+            detail: None,
+            invocation_id: None,
+            request_id: None,
+            event: None,
+            api: None,
+            stage: None,
+            action: None,
+            route: None,
+            principal: None,
+            roles: Vec::new(),
+            tenant: None,
+            policies: Vec::new(),
+            policy_errors: Vec::new(),
+            policy_version: None,
+            bundle: bundle.to_owned(),
+            token: None,
+            duration_us: None,
+        }
+    }
+
+    /// What the caller gets, and why.
+    pub fn set_outcome(&mut self, outcome: Outcome, reason: &'static str) {
+        self.outcome = outcome;
+        self.reason = reason;
+        self.level = match outcome {
+            Outcome::Allow => "INFO",
+            Outcome::Deny | Outcome::Unauthorized => "WARN",
+            Outcome::Fault => "ERROR",
+        };
+    }
+
+    /// The shell says which invocation this was; TOKEN events name no request.
+    pub fn set_invocation_id(&mut self, id: &str) {
+        self.invocation_id = Some(id.to_owned());
+    }
+
+    /// The shell says how long the answer took; the core has no clock.
+    pub fn set_duration(&mut self, duration: Duration) {
+        self.duration_us = Some(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Whether the record belongs in the log: a refusal always does; an allow as configured. `sample` counts allows
+    /// or is drawn at random.
+    #[must_use]
+    pub fn wanted(&self, allow: LogAllow, sample: u64) -> bool {
+        match (self.outcome, allow) {
+            (Outcome::Deny | Outcome::Unauthorized | Outcome::Fault, _) | (Outcome::Allow, LogAllow::All) => {
+                true
+            }
+            (Outcome::Allow, LogAllow::None) => false,
+            (Outcome::Allow, LogAllow::OneIn(count)) => sample.is_multiple_of(u64::from(count.max(1))),
+        }
+    }
+}
