@@ -1,0 +1,96 @@
+//! `check`: whether the bundle holds together.
+
+use std::path::Path;
+
+use cedar_gate::authorizer::Authorizer;
+use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::finding::Finding;
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use crate::Format;
+use crate::shell::{self, Answer, Failure};
+
+/// What `check --format json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<&'a str>,
+    findings: Vec<FindingReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingReport<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+}
+
+impl<'a> From<&'a Finding> for FindingReport<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        let (line, column) = finding.position.unzip();
+        Self { file: &finding.file, line, column, message: &finding.message, help: finding.help.as_deref() }
+    }
+}
+
+pub(crate) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
+    let files = shell::read_files(root)?;
+    let loaded = Bundle::load(&files);
+    let findings = match &loaded {
+        Ok(_) => &[],
+        Err(errors) => errors.findings(),
+    };
+    match format {
+        Format::Json => {
+            let report = Report {
+                schema: "cedar-gate/check/1",
+                ok: findings.is_empty(),
+                bundle: loaded.as_ref().ok().map(Bundle::digest),
+                findings: findings.iter().map(FindingReport::from).collect(),
+            };
+            shell::print_json(&report)?;
+        }
+        Format::Text => shell::print(&shell::snippets(findings, &files))?,
+    }
+    let Ok(bundle) = loaded else {
+        shell::talk(&format!("{} {}", "failed:".red().bold(), count(findings.len(), "finding")));
+        return Ok(Answer::No);
+    };
+    let summary = summary(&bundle);
+    // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
+    Authorizer::new(bundle).map_err(Failure::Message)?;
+    shell::talk(&format!("{} {summary}", "ok:".green().bold()));
+    Ok(Answer::Yes)
+}
+
+fn summary(bundle: &Bundle) -> String {
+    let versions: Vec<String> = bundle
+        .policy_versions()
+        .map(|version| {
+            format!("{} in version {}", count(version.policies().num_of_policies(), "policy"), version.name)
+        })
+        .collect();
+    format!(
+        "{}, {}, {}, {}; {}",
+        versions.join(", "),
+        count(bundle.routes().operations().len(), "operation"),
+        count(bundle.issuers().iter().count(), "issuer"),
+        count(bundle.deployment().apis.len(), "API"),
+        bundle.digest()
+    )
+}
+
+fn count(number: usize, noun: &str) -> String {
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {noun}s"),
+    }
+}

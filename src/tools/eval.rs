@@ -1,0 +1,235 @@
+//! `eval --batch`: the engine layer of the authorizer, asked from outside, one JSON line a test. So whatever shortcut the
+//! engine takes can be held against published Cedar test corpora.
+
+use cedar_policy as cedar;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::decision::{Effect, Engine};
+
+/// One line in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Test {
+    id: Value,
+    policies: String,
+    #[serde(default)]
+    schema: Option<String>,
+    #[serde(default)]
+    entities: Vec<Value>,
+    requests: Vec<RequestLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestLine {
+    principal: Option<EntityName>,
+    action: EntityName,
+    resource: Option<EntityName>,
+    #[serde(default)]
+    context: Option<Value>,
+    #[serde(default)]
+    validate: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntityName {
+    #[serde(rename = "type")]
+    kind: String,
+    id: String,
+}
+
+/// One line out.
+#[derive(Serialize)]
+struct Outcome {
+    id: Value,
+    results: Vec<RequestOutcome>,
+    validates: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RequestOutcome {
+    Answer { decision: &'static str, reason: Vec<String>, errors: Vec<String> },
+    Unusable { error: String },
+}
+
+/// Answers one line with one line (without its end). A line that cannot be used gets `error`, never silence.
+#[must_use]
+pub fn answer_line(line: &str) -> String {
+    let outcome = match serde_json::from_str::<Test>(line) {
+        Ok(test) => run(test),
+        Err(error) => Outcome {
+            id: serde_json::from_str::<Value>(line)
+                .ok()
+                .and_then(|value| value.get("id").cloned())
+                .unwrap_or_default(),
+            results: Vec::new(),
+            validates: false,
+            error: Some(format!("the line is not a test: {error}")),
+        },
+    };
+    serde_json::to_string(&outcome)
+        .unwrap_or_else(|_| r#"{"error":"the outcome cannot be written"}"#.to_owned())
+}
+
+fn run(test: Test) -> Outcome {
+    let id = test.id.clone();
+    match prepare(test) {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome { id, results: Vec::new(), validates: false, error: Some(error) },
+    }
+}
+
+fn prepare(test: Test) -> Result<Outcome, String> {
+    let policies = named_policies(&test.policies)?;
+    let schema = match &test.schema {
+        None => None,
+        Some(text) => Some(parse_schema(text)?),
+    };
+    let validates = schema.as_ref().is_some_and(|schema| {
+        let validator = cedar::Validator::new(schema.clone());
+        validator.validate(&policies, cedar::ValidationMode::Strict).validation_passed()
+    });
+    let entities = cedar::Entities::from_json_value(Value::Array(test.entities), schema.as_ref())
+        .map_err(|error| format!("entities: {}", one_line(&error)))?;
+    let engine = Engine::new(policies);
+    let results = test
+        .requests
+        .into_iter()
+        .map(|request| evaluate(&engine, &entities, schema.as_ref(), request))
+        .map(|result| result.unwrap_or_else(|error| RequestOutcome::Unusable { error }))
+        .collect();
+    Ok(Outcome { id: test.id, results, validates, error: None })
+}
+
+fn evaluate(
+    engine: &Engine,
+    entities: &cedar::Entities,
+    schema: Option<&cedar::Schema>,
+    line: RequestLine,
+) -> Result<RequestOutcome, String> {
+    let schema = if line.validate {
+        Some(schema.ok_or("the request is to be validated, but there is no schema")?)
+    } else {
+        None
+    };
+    let action = uid(&line.action)?;
+    let context = cedar::Context::from_json_value(
+        line.context.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        schema.map(|schema| (schema, &action)),
+    )
+    .map_err(|error| format!("context: {}", one_line(&error)))?;
+    // A request that leaves its principal or resource out has one that no scope and no entity names.
+    let principal = line.principal.as_ref().map_or_else(unspecified, uid)?;
+    let resource = line.resource.as_ref().map_or_else(unspecified, uid)?;
+    let request = cedar::Request::new(principal, action, resource, context, schema)
+        .map_err(|error| format!("request: {}", one_line(&error)))?;
+    let answer = engine.evaluate(&request, entities).map_err(|error| one_line(&error))?;
+    Ok(RequestOutcome::Answer {
+        decision: match answer.decision {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+        },
+        reason: answer.reasons,
+        errors: answer.errors.into_iter().map(|error| error.policy).collect(),
+    })
+}
+
+/// The policies under the names that the outcome uses: their `@id`, or `policy0`, `policy1`, … in file order.
+fn named_policies(text: &str) -> Result<cedar::PolicySet, String> {
+    let parsed: cedar::PolicySet =
+        text.parse().map_err(|error: cedar::ParseErrors| format!("policies: {}", one_line(&error)))?;
+    let mut named = cedar::PolicySet::new();
+    for template in parsed.templates() {
+        named.add_template(template.clone()).map_err(|error| format!("policies: {}", one_line(&error)))?;
+    }
+    for policy in parsed.policies() {
+        let id = policy.annotation("id").map_or_else(|| policy.id().clone(), cedar::PolicyId::new);
+        named.add(policy.new_id(id)).map_err(|error| format!("policies: {}", one_line(&error)))?;
+    }
+    Ok(named)
+}
+
+/// A schema in Cedar's own syntax, or in its JSON format.
+fn parse_schema(text: &str) -> Result<cedar::Schema, String> {
+    if text.trim_start().starts_with('{') {
+        return cedar::Schema::from_json_str(text).map_err(|error| format!("schema: {}", one_line(&error)));
+    }
+    match cedar::Schema::from_cedarschema_str(text) {
+        Ok((schema, _)) => Ok(schema),
+        Err(error) => Err(format!("schema: {}", one_line(&error))),
+    }
+}
+
+fn uid(name: &EntityName) -> Result<cedar::EntityUid, String> {
+    let kind: cedar::EntityTypeName = name.kind.parse().map_err(|error: cedar::ParseErrors| {
+        format!("`{}` is not an entity type: {}", name.kind.escape_debug(), one_line(&error))
+    })?;
+    Ok(cedar::EntityUid::from_type_name_and_id(kind, cedar::EntityId::new(&name.id)))
+}
+
+fn unspecified() -> Result<cedar::EntityUid, String> {
+    uid(&EntityName { kind: "Unspecified".to_owned(), id: String::new() })
+}
+
+/// An error with its causes, on one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &Value, expected: &Value) {
+        let answer: Value = serde_json::from_str(&answer_line(&line.to_string())).unwrap();
+        assert_eq!(answer, *expected);
+    }
+
+    #[test]
+    fn policies_without_an_id_are_numbered_in_file_order() {
+        check(
+            &serde_json::json!({
+                "id": 7,
+                "policies": "permit(principal, action, resource); @id(\"no\") forbid(principal == A::\"b\", action, resource); permit(principal, action, resource) when { context.x > 1 };",
+                "schema": null,
+                "entities": [],
+                "requests": [
+                    {"principal": {"type": "A", "id": "a"}, "action": {"type": "Action", "id": "x"}, "resource": {"type": "R", "id": "r"}, "context": {}, "validate": false},
+                    {"principal": {"type": "A", "id": "b"}, "action": {"type": "Action", "id": "x"}, "resource": {"type": "R", "id": "r"}, "context": {"x": 2}, "validate": false},
+                    {"principal": null, "action": {"type": "Action", "id": "x"}, "resource": {"type": "R", "id": "r"}, "context": {"x": 2}, "validate": false},
+                ],
+            }),
+            &serde_json::json!({
+                "id": 7,
+                "results": [
+                    {"decision": "allow", "reason": ["policy0"], "errors": ["policy2"]},
+                    {"decision": "deny", "reason": ["no"], "errors": []},
+                    {"decision": "allow", "reason": ["policy0", "policy2"], "errors": []},
+                ],
+                "validates": false,
+            }),
+        );
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_used_says_so_under_its_id() {
+        check(
+            &serde_json::json!({"id": "x", "policies": "permit(principal, action, resource)", "requests": []}),
+            &serde_json::json!({"id": "x", "results": [], "validates": false, "error": "policies: unexpected end of input"}),
+        );
+        let answer: Value = serde_json::from_str(&answer_line("{\"id\": 3")).unwrap();
+        assert!(answer["error"].as_str().unwrap().starts_with("the line is not a test: "));
+    }
+}
