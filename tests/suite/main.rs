@@ -11,3 +11,7 @@
 )]
 
 mod events;
+#[cfg(feature = "lambda")]
+mod runtime;
+#[cfg(feature = "lambda")]
+mod runtime_api;
