@@ -15,3 +15,5 @@ mod events;
 mod runtime;
 #[cfg(feature = "lambda")]
 mod runtime_api;
+mod source;
+mod tidy;
