@@ -78,7 +78,7 @@ impl Subject {
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature));
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
             .expect("the public key parses");
-        let authorizer = Authorizer::new(bundle(&pair));
+        let authorizer = Authorizer::new(bundle(&pair)).expect("the bundle can be prepared");
         let (token_event, request_event) = (token_event(&token), request_event(&token));
         let subject = Self { key, signed, signature, authorizer, token_event, request_event };
         subject.check();

@@ -62,20 +62,33 @@ fn run() -> Result<(), StartError> {
 /// Reads and checks the bundle. A panic in there is a refusal too, so that Lambda hears of it.
 fn load(settings: &Settings) -> Result<Authorizer, StartError> {
     let directory = bundle_directory(settings.bundle.as_deref(), &settings.task_root)?;
-    let bundle = catch_unwind(|| {
+    let authorizer = catch_unwind(|| {
         let files = fetch::read_bundle(&directory).map_err(|error| error.to_string())?;
-        Bundle::load(&files).map_err(|errors| errors.to_string())
+        let mut bundle = Bundle::load(&files).map_err(|errors| errors.to_string())?;
+        trust_development_keys(&mut bundle)?;
+        Authorizer::new(bundle)
     })
     .unwrap_or_else(|_| Err("checking the bundle panicked: the log names the place".to_owned()))
     .map_err(StartError::Bundle)?;
-    let authorizer = Authorizer::new(bundle);
     tracing::info!(
-        digest = authorizer.digest(),
+        digest = authorizer.bundle().digest(),
         directory = %directory.display(),
         max_concurrency = settings.max_concurrency,
         "the bundle is loaded"
     );
     Ok(authorizer)
+}
+
+/// A development bundle may trust this machine's own key pair; a bundle for production has no issuer that does.
+fn trust_development_keys(bundle: &mut Bundle) -> Result<(), String> {
+    if !bundle.wants_development_keys() {
+        return Ok(());
+    }
+    tracing::warn!("this is a development bundle: whoever holds the development key can be anybody");
+    if let Some(keys) = fetch::read_development_keys().map_err(|error| error.to_string())? {
+        bundle.add_development_keys(keys);
+    }
+    Ok(())
 }
 
 /// The directory of the bundle: the one that `CEDAR_GATE_BUNDLE` names, below the task root when it is relative.
@@ -121,7 +134,8 @@ fn respond(authorizer: &Authorizer, event: &LambdaEvent<Payload>) -> Result<Box<
     let (now, started) = clocks()?;
     let Answered { reply, mut record } = authorizer.answer(event.payload.bytes(), now);
     record.set_duration(started.elapsed());
-    if record.wanted(authorizer.log_policy(), sample(&event.context.request_id)) {
+    record.set_invocation_id(&event.context.request_id);
+    if record.wanted(authorizer.log_allow(), sample(&event.context.request_id)) {
         // An answer that nobody can account for is not given.
         write_record(&record, &mut std::io::stdout().lock())
             .map_err(|error| Failure::Fault(format!("the decision record cannot be written: {error}")))?;
@@ -204,6 +218,9 @@ enum Failure {
     Fault(String),
 }
 
+/// How the message of a fault begins.
+const PREFIX: &str = "cedar-gate: ";
+
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -211,10 +228,9 @@ impl From<Failure> for Diagnostic {
             Failure::Unauthorized => {
                 Self { error_type: "Unauthorized".to_owned(), error_message: "Unauthorized".to_owned() }
             }
-            Failure::Fault(reason) => Self {
-                error_type: "Fault".to_owned(),
-                error_message: format!("cedar-gate: {}", reason.replace(char::is_control, " ")),
-            },
+            Failure::Fault(reason) => {
+                Self { error_type: "Fault".to_owned(), error_message: reason.replace(char::is_control, " ") }
+            }
         }
     }
 }

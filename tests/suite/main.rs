@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and reads files and clocks"
 )]
 
+mod bundle;
 mod events;
 #[cfg(feature = "lambda")]
 mod runtime;
