@@ -254,7 +254,26 @@ fn is_forbidden(character: char) -> bool {
 
 /// RFC 3986 §3.3 `pchar` without `pct-encoded`: unreserved, sub-delims, `:` and `@`.
 fn is_pchar(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(character)
+    character.is_ascii_alphanumeric()
+        || matches!(
+            character,
+            '-' | '.'
+                | '_'
+                | '~'
+                | '!'
+                | '$'
+                | '&'
+                | '\''
+                | '('
+                | ')'
+                | '*'
+                | '+'
+                | ','
+                | ';'
+                | '='
+                | ':'
+                | '@'
+        )
 }
 
 /// One character and how the path spells it.
@@ -280,13 +299,14 @@ impl Spelling<'_> {
 
     /// The legal spelling, if this one differs.
     fn other_than_legal(&self) -> Option<String> {
-        let mut buffer = [0; 4];
-        let character: &str = self.character.encode_utf8(&mut buffer);
+        let escaped = self.text.starts_with('%');
         if is_pchar(self.character) {
-            return (self.text != character).then(|| character.to_owned());
+            return escaped.then(|| self.character.to_string());
         }
-        let legal: String = character.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        (self.text != legal).then_some(legal)
+        if escaped && !self.text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return None;
+        }
+        Some(self.character.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect())
     }
 }
 
@@ -294,9 +314,9 @@ impl Spelling<'_> {
 fn next_spelling(text: &str) -> Result<Option<(Spelling<'_>, &str)>, PathError> {
     let Some(first) = text.chars().next() else { return Ok(None) };
     if first != '%' {
-        return Ok(
-            split(text, first.len_utf8()).map(|(text, tail)| (Spelling { character: first, text }, tail))
-        );
+        return Ok(text
+            .split_at_checked(first.len_utf8())
+            .map(|(text, tail)| (Spelling { character: first, text }, tail)));
     }
     let mut bytes = Vec::with_capacity(4);
     let mut rest = text;
@@ -307,7 +327,9 @@ fn next_spelling(text: &str) -> Result<Option<(Spelling<'_>, &str)>, PathError> 
         rest = tail;
         if let Some(character) = std::str::from_utf8(&bytes).ok().and_then(|text| text.chars().next()) {
             let length = text.len() - rest.len();
-            return Ok(split(text, length).map(|(text, tail)| (Spelling { character, text }, tail)));
+            return Ok(text
+                .split_at_checked(length)
+                .map(|(text, tail)| (Spelling { character, text }, tail)));
         }
         if !rest.starts_with('%') {
             return Err(PathError::NotUtf8);
@@ -319,7 +341,7 @@ fn next_spelling(text: &str) -> Result<Option<(Spelling<'_>, &str)>, PathError> 
 /// The byte of the `%XX` that `text` begins with, and what follows it.
 fn next_escape(text: &str) -> Result<(u8, &str), PathError> {
     let malformed = PathError::MalformedEscape;
-    let Some((digits, tail)) = text.strip_prefix('%').and_then(|text| split(text, 2)) else {
+    let Some((digits, tail)) = text.strip_prefix('%').and_then(|text| text.split_at_checked(2)) else {
         return Err(malformed);
     };
     // `from_str_radix` alone would accept a sign.
@@ -327,10 +349,6 @@ fn next_escape(text: &str) -> Result<(u8, &str), PathError> {
         return Err(malformed);
     }
     u8::from_str_radix(digits, 16).map(|byte| (byte, tail)).map_err(|_| malformed)
-}
-
-fn split(text: &str, at: usize) -> Option<(&str, &str)> {
-    text.split_at_checked(at)
 }
 
 #[cfg(test)]
