@@ -45,6 +45,8 @@
 //! [`Router::Http`], as documented: 1. a full match; 2. a greedy match; 3. `$default`. Among full matches a literal beats
 //! a parameter, segment by segment from the left (the guide's example has one such level, the rest is our reading). Among
 //! greedy matches the longest prefix wins, counted in segments (from the guide's example), then as among full matches.
+//! `ANY` counts as each of its verbs. KensioSoftware/yulin has it otherwise, as observed: `GET /{x}` before `ANY /a` for
+//! `GET /a`; no measurement is published, so this is open.
 //!
 //! Where the answer rests on a reading, an event that names its template (`resource` of REST REQUEST events, `routeKey` of
 //! HTTP APIs) can be held against it: [`PathTemplate::as_str`] is in API Gateway's own spelling.
