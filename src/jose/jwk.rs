@@ -248,7 +248,7 @@ pub enum JwkError {
         /// Bits of the modulus.
         bits: usize,
     },
-    /// An even modulus or exponent, an exponent below 3, or a point that is not on the curve.
+    /// An even modulus or exponent, an exponent below 3 or above 33 bits, or a point that is not on the curve.
     #[error("the key's numbers are not a public key of its type")]
     NotAPublicKey,
 }
@@ -341,8 +341,9 @@ fn rsa(key: &Object<'_>) -> Result<DecodingKey, JwkError> {
     if !(2048..=8192).contains(&bits) {
         return Err(JwkError::RsaSize { bits });
     }
-    // An even exponent has no inverse, and with 1 every message is its own signature.
-    if !is_odd(&n) || !is_odd(&e) || e == [1] {
+    // An even exponent has no inverse, with 1 every message is its own signature, and a long one makes verifying slow:
+    // 33 bits are what aws-lc takes for private keys.
+    if !is_odd(&n) || !is_odd(&e) || e == [1] || bit_length(&e) > 33 {
         return Err(JwkError::NotAPublicKey);
     }
     let components = RsaPublicKeyComponents { n: &n, e: &e };

@@ -18,3 +18,7 @@ mod runtime;
 mod runtime_api;
 mod source;
 mod tidy;
+//! The integration tests: one binary, one module a part, data beside it.
+
+#[cfg(feature = "cli")]
+mod tokens;
