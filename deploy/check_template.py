@@ -96,7 +96,7 @@ def findings(template: dict, schema: Path):
             yield from refusal_findings(name, body)
 
     routes = tomllib.loads((schema / "routes.toml").read_text())
-    known = {f"{route['verb']} {route['path']}" for route in routes["route"]}
+    known = {f"{method} {route['path']}" for route in routes["route"] for method in route["methods"]}
     for name, body in bodies.items():
         for route in sorted(listed_routes(body) - known):
             yield f"{name}: `{route}` is not in schema/routes.toml"
@@ -105,22 +105,31 @@ def findings(template: dict, schema: Path):
                 yield f"{name}: `{route}` of schema/routes.toml is not in the template"
 
     deployment = tomllib.loads((schema / "authorizer.toml").read_text())
+    if sorted(api["name"] for api in deployment["api"]) != sorted(RESOURCES):
+        yield f"schema/authorizer.toml does not name the APIs {', '.join(RESOURCES)} and no other"
+        return
     for api in deployment["api"]:
-        for scheme in authorizers(bodies[api["name"]]).values():
-            authorizer = scheme["x-amazon-apigateway-authorizer"]
-            yield from authorizer_findings(api, scheme, authorizer)
+        body = bodies[api["name"]]
+        if api["kind"] == "rest" and api["resource_policy"] != ("x-amazon-apigateway-policy" in body):
+            yield f"{api['name']}: authorizer.toml says resource_policy = {str(api['resource_policy']).lower()}, the template differs"
+        for scheme in authorizers(body).values():
+            yield from authorizer_findings(api, scheme, scheme["x-amazon-apigateway-authorizer"])
 
 
 def authorizer_findings(api: dict, scheme: dict, authorizer: dict):
     """Where an [[api]] of authorizer.toml and an authorizer of the template disagree."""
-    ttl = authorizer["authorizerResultTtlInSeconds"]
-    if ttl != api.get("result_ttl_seconds", 0):
-        yield f"{api['name']}: the template caches for {ttl} s, authorizer.toml says {api.get('result_ttl_seconds', 0)} s"
+    ttl, stated = authorizer["authorizerResultTtlInSeconds"], api["result_ttl_seconds"]
+    if ttl != stated:
+        yield f"{api['name']}: the template caches for {ttl} s, authorizer.toml says {stated} s"
+    # REST spells a source `method.request.header.X`, in one comma-separated text; HTTP `$request.header.X`, in a list.
     sources = authorizer.get("identitySource", f"method.request.header.{scheme['name']}")
-    if sources not in ("method.request.header.Authorization", ["$request.header.Authorization"]):
-        yield f"{api['name']}: the identity source is {sources}, authorizer.toml reads the Authorization header"
-    if api["kind"] == "http" and not authorizer.get("enableSimpleResponses"):
-        yield f"{api['name']}: authorizer.toml answers in the simple form, the template does not enable it"
+    sources = sources.split(",") if isinstance(sources, str) else sources
+    found = sorted(source.removeprefix("method.request.").removeprefix("$request.") for source in sources)
+    wanted = sorted(f"header.{source['header']}" for source in api["token"])
+    if found != wanted:
+        yield f"{api['name']}: the template's identity sources are {found}, authorizer.toml reads {wanted}"
+    if authorizer.get("enableSimpleResponses", False) != (api.get("response") == "simple"):
+        yield f"{api['name']}: authorizer.toml and the template differ in simple responses"
 
 
 def main() -> int:

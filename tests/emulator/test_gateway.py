@@ -34,8 +34,8 @@ ALL_APIS = (*REST_APIS, "orders-http")
 def mint(*claims: str) -> str:
     """A token of the development issuer."""
     minted = subprocess.run(
-        [CEDAR_GATE, "token", "mint", "--issuer", "dev", *claims], capture_output=True, text=True, timeout=30,
-        env={"PATH": os.environ["PATH"], "HOME": str(Suite.scratch)},
+        [CEDAR_GATE, "token", "mint", "--issuer", "dev", "--tenant", "acme", *claims], cwd=ROOT, timeout=30,
+        capture_output=True, text=True, env={"PATH": os.environ["PATH"], "CEDAR_GATE_HOME": str(Suite.scratch)},
     )
     if minted.returncode != 0:
         raise RuntimeError(f"`cedar-gate token mint {' '.join(claims)}` failed: {minted.stderr}")
@@ -65,7 +65,18 @@ def bundle_files(ids: dict[str, str]) -> dict[str, bytes]:
     }
     settings = "bundle/schema/authorizer.toml"
     files[settings] = with_ids(files[settings].decode(), ids).encode()
+    # The function runs where the development key is not, so the issuer names a file with the public half.
+    files["bundle/policies/issuers/dev.toml"] += b'\nkeys = { file = "dev.jwks.json" }\n'
+    files["bundle/policies/issuers/dev.jwks.json"] = public_keys()
     return files
+
+
+def public_keys() -> bytes:
+    """The public half of the development key that `token mint` makes on first use."""
+    mint("--sub", "nobody")
+    private = json.loads((Suite.scratch / "development-key.json").read_text())
+    public = {name: private[name] for name in ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y") if name in private}
+    return json.dumps({"keys": [public]}).encode()
 
 
 def good_package(ids: dict[str, str]) -> bytes:
@@ -127,12 +138,12 @@ class Allowed(Gateway):
                 self.assertTrue(seen["authorizer"]["policyVersion"])
 
     def test_an_integration_without_code_gets_the_roles(self):
-        token = mint("--sub", "dora", "--role", "admin")
+        token = mint("--sub", "carol", "--role", "clerk")
         self.check(202, "orders-rest", "POST", "/orders", token, body='{"item":"a&b=c"}')
         (message,) = Suite.stack.queued()
         self.assertEqual({"item": "a&b=c"}, message["body"])
-        self.assertEqual(["admin"], json.loads(message["roles"]))
-        self.assertIn("dora", message["principal"])
+        self.assertEqual(["clerk"], json.loads(message["roles"]))
+        self.assertIn("carol", message["principal"])
 
     def test_an_allow_of_one_route_opens_no_other(self):
         token = mint("--sub", "alice", "--role", "clerk")
@@ -145,24 +156,35 @@ class Allowed(Gateway):
 
 class Refused(Gateway):
     def test_no_token_is_401(self):
-        for api in ALL_APIS:
+        for api in ("orders-rest", "orders-http"):
             with self.subTest(api=api):
                 self.check(401, api, "GET", "/orders")
 
-    def test_a_bad_token_is_401_on_rest(self):
-        token = mint("--sub", "alice", "--role", "clerk")
-        header, _, signature = token.rpartition(".")
-        forged = f"{header}.{'A' * len(signature)}"
-        for bad in (forged, "not.a.token"):
-            for api in REST_APIS:
-                with self.subTest(api=api):
-                    headers, text = self.check(401, api, "GET", "/orders", bad)
-                    self.assertEqual({"message": "Unauthorized"}, json.loads(text))
-                    self.assertEqual("Bearer", headers.get("www-authenticate"))
+    def test_no_token_is_refused_by_the_authorizer_too(self):
+        # API Gateway answers 401 where the identity source is missing; the emulator does so only with a result cache,
+        # so here the authorizer is asked, and refuses as `unauthorized = "deny"` says.
+        self.check(403, "orders-request", "GET", "/orders")
 
-    def test_a_bad_token_is_refused_on_http(self):
+    def test_a_bad_token_is_401_where_unauthorized_is_an_error(self):
+        for bad in self.bad_tokens():
+            headers, text = self.check(401, "orders-rest", "GET", "/orders", bad)
+            self.assertEqual({"message": "Unauthorized"}, json.loads(text))
+            self.assertEqual("Bearer", headers.get("www-authenticate"))
+
+    def test_a_bad_token_is_403_where_unauthorized_is_a_deny(self):
+        for bad in self.bad_tokens():
+            self.check(403, "orders-request", "GET", "/orders", bad)
+
+    def test_a_bad_token_is_403_on_http(self):
         # A thrown `Unauthorized` is a 500 on an HTTP API; the explicit refusal of the simple form is a 403.
-        self.check(403, "orders-http", "GET", "/orders", "not.a.token")
+        for bad in self.bad_tokens():
+            self.check(403, "orders-http", "GET", "/orders", bad)
+
+    @staticmethod
+    def bad_tokens():
+        """A text that is no token, and a token with another signature."""
+        signed, _, signature = mint("--sub", "alice", "--role", "clerk").rpartition(".")
+        return "not.a.token", f"{signed}.{'A' * len(signature)}"
 
     def test_what_no_policy_permits_is_403(self):
         token = mint("--sub", "alice", "--role", "clerk")
