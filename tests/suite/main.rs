@@ -22,3 +22,4 @@ mod tidy;
 
 #[cfg(feature = "cli")]
 mod tokens;
+mod dependencies;
