@@ -21,7 +21,7 @@ use crate::decision::{Decision, Effect, Engine, PolicySlice};
 use crate::entities::{EntityFactory, HttpFacts, OperationEntities, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::{IamPolicy, ResourceArn, StageWideArn};
-use crate::jose::{KeyId, VerifiedClaims, verify};
+use crate::jose::{KeyId, TokenError, VerifiedClaims, verify};
 use crate::path::{PathEncoding, RequestPath, reconcile};
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
@@ -264,13 +264,8 @@ impl Authorizer {
         // The path comes first: a path that could mean two things is refused whoever asks.
         let path = normal_path(event, asked)?;
         let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
-        let claims = verify(&token, self.bundle.issuers(), self.bundle.keys(), now).map_err(|error| {
-            let outcome = match error.slug() {
-                "keys_unavailable" => Outcome::Fault,
-                _ => Outcome::Unauthorized,
-            };
-            Rejection { outcome, reason: error.slug(), detail: error.to_string() }
-        })?;
+        let claims =
+            verify(&token, self.bundle.issuers(), self.bundle.keys(), now).map_err(Rejection::from)?;
         describe_claims(&claims, record);
         let matched = self.route(event, asked, path.as_ref())?;
         let operation = matched.operation();
@@ -486,6 +481,15 @@ impl Rejection {
 
     fn deny(reason: &'static str, detail: String) -> Self {
         Self { outcome: Outcome::Deny, reason, detail }
+    }
+}
+
+impl From<TokenError> for Rejection {
+    fn from(error: TokenError) -> Self {
+        // That we have no keys of an issuer whom we trust is our fault, and says nothing about the caller.
+        let is_ours = matches!(error, TokenError::KeysUnavailable { .. });
+        let outcome = if is_ours { Outcome::Fault } else { Outcome::Unauthorized };
+        Self { outcome, reason: error.slug(), detail: error.to_string() }
     }
 }
 

@@ -102,7 +102,7 @@ impl Engine {
                 };
                 self.slice(&lineage(action), &lineage(resource))?
             }
-            _ => PolicySlice { policies: self.policies.clone() },
+            (None, _) | (_, None) => PolicySlice { policies: self.policies.clone() },
         };
         Ok(slice.evaluate(request, entities))
     }

@@ -229,7 +229,13 @@ impl From<Failure> for Diagnostic {
                 Self { error_type: "Unauthorized".to_owned(), error_message: "Unauthorized".to_owned() }
             }
             Failure::Fault(reason) => {
-                Self { error_type: "Fault".to_owned(), error_message: reason.replace(char::is_control, " ") }
+                let line = reason.replace(char::is_control, " ");
+                // Whatever the reason is, the message is not the word above.
+                let error_message = match line.starts_with(PREFIX) {
+                    true => line,
+                    false => format!("{PREFIX}{line}"),
+                };
+                Self { error_type: "Fault".to_owned(), error_message }
             }
         }
     }

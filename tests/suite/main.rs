@@ -11,15 +11,13 @@
 )]
 
 mod bundle;
+mod dependencies;
 mod events;
-#[cfg(feature = "lambda")]
+#[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime;
 #[cfg(feature = "lambda")]
 mod runtime_api;
 mod source;
 mod tidy;
-//! The integration tests: one binary, one module a part, data beside it.
-
 #[cfg(feature = "cli")]
 mod tokens;
-mod dependencies;
