@@ -68,7 +68,11 @@ impl Bundle {
         let deployment = Deployment::load(files, findings);
         let routes = load_routes(files, findings);
         let vocabulary = Vocabulary::load(files, findings);
-        let schema = routes.as_ref().and_then(|routes| load_schema(files, routes, findings));
+        // Without a vocabulary every type that it lacks would be found once more for each operation.
+        let schema = routes
+            .as_ref()
+            .filter(|_| vocabulary.is_some())
+            .and_then(|routes| load_schema(files, routes, findings));
         let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
         let names = routes.as_ref().map(|routes| known_names(routes, &issuers));
         let mut policies = BTreeMap::new();
@@ -376,18 +380,30 @@ fn check_issuers(
     }
 }
 
+/// All issuers under one roof: one file each, one alias each.
 fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Option<TrustedIssuers> {
-    let paths: Vec<String> = issuers.iter().map(|read| read.path.clone()).collect();
-    match TrustedIssuers::new(issuers.into_iter().map(|read| read.issuer).collect()) {
-        Ok(issuers) => Some(issuers),
-        Err(error) => {
-            findings.note(
-                paths.last().map_or("policies/issuers", String::as_str),
-                None,
-                error.to_string(),
-                None,
-            );
-            None
+    for (index, ReadIssuer { path, issuer }) in issuers.iter().enumerate() {
+        for earlier in issuers.iter().take(index) {
+            if earlier.issuer.name() == issuer.name() {
+                let message = format!("issuer `{}` is named in {} too", issuer.name(), earlier.path);
+                findings.note_text(
+                    path,
+                    issuer.name(),
+                    message,
+                    "give each issuer an alias of its own".to_owned(),
+                );
+            }
+            if earlier.issuer.issuer() == issuer.issuer() {
+                let message = format!("`{}` is trusted in {} too", issuer.issuer(), earlier.path);
+                findings.note_text(
+                    path,
+                    issuer.issuer(),
+                    message,
+                    "one file says whose tokens are believed".to_owned(),
+                );
+            }
         }
     }
+    // What it would refuse has been found above, with its place.
+    TrustedIssuers::new(issuers.into_iter().map(|read| read.issuer).collect()).ok()
 }

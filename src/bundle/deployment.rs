@@ -365,6 +365,7 @@ fn read_api(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Option<Api> 
         let message = format!("API `{api}` cannot use usage plan keys: only REST APIs have them");
         findings.note(PATH, Some(named.span()), message, "leave usage_keys out".to_owned());
     }
+    refuse_token_sources(&api, file.kind, &file.token, file.name.span(), findings);
     let token = if file.token.is_empty() { vec![TokenSource::authorization()] } else { file.token };
     (findings.len() == before).then(|| Api {
         name: api,
@@ -379,6 +380,33 @@ fn read_api(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Option<Api> 
         base_paths: file.base_paths.into_iter().map(Spanned::into_inner).collect(),
         usage_keys,
     })
+}
+
+/// A place that is named twice would always hold two credentials; and some events carry a header's value alone.
+fn refuse_token_sources(
+    api: &str,
+    kind: ApiKind,
+    sources: &[TokenSource],
+    span: std::ops::Range<usize>,
+    findings: &mut Findings<'_>,
+) {
+    let place = |source: &TokenSource| match source {
+        TokenSource::Header { name, .. } => format!("header {}", name.to_ascii_lowercase()),
+        TokenSource::Cookie { .. } | TokenSource::Query { .. } | TokenSource::Subprotocol { .. } => {
+            source.to_string()
+        }
+    };
+    for (index, source) in sources.iter().enumerate() {
+        if sources.iter().take(index).any(|earlier| place(earlier) == place(source)) {
+            let message = format!("API `{api}` looks for its token in {source} twice");
+            findings.note(PATH, Some(span.clone()), message, "name each place once".to_owned());
+        }
+    }
+    let has_header = sources.iter().any(|source| matches!(source, TokenSource::Header { .. }));
+    if kind == ApiKind::AppSync && !sources.is_empty() && !has_header {
+        let message = format!("API `{api}` is of kind appsync, whose events carry a header's value alone");
+        findings.note(PATH, Some(span), message, "write token = [{ header = \"Authorization\" }]".to_owned());
+    }
 }
 
 /// Two entries for one API, or one name for two APIs, would make it a matter of order which of them counts.

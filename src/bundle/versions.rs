@@ -1,4 +1,11 @@
 //! `policies/versions.toml`: which version of the policies decides which stage of which API.
+//!
+//! ```toml
+//! default = "v1"              # every API and stage that is not named; without it, only what is named is answered
+//!
+//! [stage.orders-rest.prod]    # API and stage as schema/authorizer.toml names them
+//! active = "v2"
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -19,10 +26,12 @@ pub struct Versions {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct VersionsFile {
     default: Option<Spanned<String>>,
-    #[serde(flatten)]
-    apis: BTreeMap<String, BTreeMap<String, Pin>>,
+    /// API → stage → pin.
+    #[serde(default)]
+    stage: BTreeMap<String, BTreeMap<Spanned<String>, Pin>>,
 }
 
 #[derive(Deserialize)]
@@ -75,21 +84,26 @@ impl Versions {
         };
         let default = file.default.as_ref().map(&mut known);
         let mut pins = BTreeMap::new();
-        for (api, stages) in &file.apis {
+        let mut places = Vec::new();
+        for (api, stages) in &file.stage {
             for (stage, pin) in stages {
-                pins.insert((api.clone(), stage.clone()), known(&pin.active));
+                places.push((api.as_str(), stage));
+                pins.insert((api.clone(), stage.get_ref().clone()), known(&pin.active));
             }
         }
-        for (api, stage) in pins.keys() {
-            let asked = deployment.is_none_or(|deployment| {
-                deployment.apis.iter().any(|known| {
-                    known.name == *api && known.stages.iter().any(|known| known.as_str() == stage)
-                })
-            });
-            if !asked {
-                let message =
-                    format!("no API `{api}` with a stage `{stage}` stands in schema/authorizer.toml");
-                findings.note_text(PATH, stage, message, None);
+        for (api, stage) in places {
+            let is_asked = |deployment: &Deployment| {
+                let stages =
+                    deployment.apis.iter().filter(|known| known.name == api).flat_map(|known| &known.stages);
+                stages.into_iter().any(|known| known.as_str() == stage.get_ref())
+            };
+            if !deployment.is_none_or(is_asked) {
+                let message = format!(
+                    "no API `{}` with a stage `{}` stands in schema/authorizer.toml",
+                    api.escape_debug(),
+                    stage.get_ref().escape_debug()
+                );
+                findings.note(PATH, Some(stage.span()), message, None);
             }
         }
         (findings.len() == before).then_some(Self { default, pins })

@@ -1,21 +1,30 @@
-//! A bundle that does not hold together does not load, and every finding says where and what to do.
+//! A bundle that does not hold together does not load, and every finding says where it stands and what to do.
 
 use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::fetch::read_bundle;
+use serde::{Deserialize, Serialize};
 
 /// The bundle of the repository.
-pub(crate) fn example() -> SourceFiles {
+fn example() -> SourceFiles {
     read_bundle(env!("CARGO_MANIFEST_DIR").as_ref()).unwrap()
 }
 
-/// The example with one text replaced by another in one file.
-fn changed(file: &str, from: &str, to: &str) -> SourceFiles {
+/// The example with one text replaced by another, once, in one file.
+fn changed(file: &str, says: &str, instead: &str) -> SourceFiles {
     let mut files = example();
     let text = files.text(file).unwrap_or_else(|| panic!("the example has no {file}")).to_owned();
-    assert!(text.contains(from), "{file} does not contain {from:?}");
-    files.insert(file, text.replacen(from, to, 1));
+    assert!(text.contains(says), "{file} does not contain {says:?}");
+    files.insert(file, text.replacen(says, instead, 1));
     files
+}
+
+/// What is found in a bundle, a line each; nothing where it loads.
+fn found(files: &SourceFiles) -> Vec<String> {
+    match Bundle::load(files) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.findings().iter().map(ToString::to_string).collect(),
+    }
 }
 
 #[test]
@@ -25,14 +34,93 @@ fn the_example_loads() {
     assert!(bundle.active("orders-rest", "prod").is_some());
 }
 
+#[derive(Deserialize, Serialize)]
+struct Mistakes {
+    mistake: Vec<Mistake>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Mistake {
+    file: String,
+    says: String,
+    instead: String,
+    found: Vec<String>,
+}
+
 #[test]
 fn each_mistake_is_found_where_it_stands() {
-    for (file, from, to, expected) in MISTAKES {
-        let error =
-            Bundle::load(&changed(file, from, to)).expect_err(&format!("{file}: {to} was not noticed"));
-        assert_eq!(error.to_string(), *expected, "{file}: {from} -> {to}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bundle/mistakes.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut mistakes: Mistakes = toml::from_str(&text).unwrap();
+    for mistake in &mut mistakes.mistake {
+        let found = found(&changed(&mistake.file, &mistake.says, &mistake.instead));
+        assert!(!found.is_empty(), "{}: {} was not noticed", mistake.file, mistake.instead);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            mistake.found = found;
+        } else {
+            assert_eq!(found, mistake.found, "{}: {} -> {}", mistake.file, mistake.says, mistake.instead);
+        }
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let head = text.lines().next().unwrap();
+        std::fs::write(path, format!("{head}\n\n{}", toml::to_string_pretty(&mistakes).unwrap())).unwrap();
     }
 }
 
-/// File, what it says, what it says instead, what is found.
-const MISTAKES: &[(&str, &str, &str, &str)] = &[];
+#[test]
+fn a_file_that_is_missing_is_named() {
+    for file in [
+        "schema/authorizer.toml",
+        "schema/gateway.cedarschema",
+        "policies/versions.toml",
+        "policies/v1/roles.toml",
+    ] {
+        let mut files = SourceFiles::default();
+        let all = example();
+        for path in all.paths().filter(|path| *path != file) {
+            files.insert(path, all.bytes(path).unwrap());
+        }
+        assert!(found(&files).iter().any(|line| line.starts_with(file)), "{file}: {:?}", found(&files));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_findings_and_no_panic() {
+    let all = example();
+    for path in all.paths() {
+        let mut files = all.clone();
+        files.insert(path, vec![0xff, 0xfe, 0x00]);
+        assert!(!found(&files).is_empty(), "{path}: bytes that are no text were not noticed");
+    }
+}
+
+#[test]
+fn without_a_route_table_one_route_stands_for_all() {
+    let all = example();
+    let mut files = SourceFiles::default();
+    for path in all.paths().filter(|path| !path.contains("routes.") && !path.ends_with(".cedar")) {
+        files.insert(path, all.bytes(path).unwrap());
+    }
+    let table = cedar_gate::bundle::load_route_table(&files).unwrap();
+    files.insert("schema/routes.cedarschema", table.cedarschema());
+    files.insert(
+        "policies/v1/all.cedar",
+        r#"@id("reports") permit (principal in Role::"admin", action == Action::"GET /{proxy+}", resource) when { context.params.proxy like "reports/*" };"#,
+    );
+    assert_eq!(found(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_stage_can_be_pinned_to_a_version_of_its_own() {
+    let mut files = example();
+    for path in example().paths_in("policies/v1/", "") {
+        files.insert(path.replace("/v1/", "/v2/"), example().bytes(path).unwrap());
+    }
+    files.insert("policies/versions.toml", "default = \"v1\"\n[stage.orders-rest.prod]\nactive = \"v2\"\n");
+    let bundle = Bundle::load(&files).unwrap();
+    let active = |api, stage| bundle.active(api, stage).map(|version| version.name.as_str());
+    assert_eq!(active("orders-rest", "prod"), Some("v2"));
+    assert_eq!(active("orders-rest", "test-invoke-stage"), Some("v1"));
+    files.insert("policies/versions.toml", "[stage.orders-rest.prod]\nactive = \"v2\"\n");
+    assert!(Bundle::load(&files).unwrap().active("orders-http", "$default").is_none());
+}
