@@ -1,4 +1,35 @@
 //! `schema/authorizer.toml`: the facts of the deployment. Which APIs ask, how they ask, what they get back.
+//!
+//! ```toml
+//! development = true              # may a development issuer be trusted? Left out: no
+//!
+//! [[api]]                         # one for each API that may ask; any other is refused
+//! name    = "orders"              # its alias, in logs and in the `api` attribute of routes
+//! kind    = "rest"                # rest | http | websocket | appsync
+//! account = "123456789012"
+//! id      = "a1b2c3d4e5"
+//! stages  = ["prod"]              # an AppSync API has none
+//! resource_policy = false         # REST: must be said, see `ResourcePolicy`
+//! response        = "simple"      # HTTP: must be said: simple | iam, as EnableSimpleResponses is set
+//! unauthorized    = "error"       # REST, WebSocket: error (401, not cached) | deny (403, cached). Left out: error
+//! result_ttl_seconds = 0          # the authorizer's result TTL; only 0, because an answer is about one method
+//! scope      = "request"          # what an answer speaks of: the asked method
+//! token      = [{ header = "Authorization" }]    # see `TokenSource`; all places are looked at
+//! base_paths = ["v1"]             # base path mappings of custom domain names
+//! usage_keys = true               # REST with apiKeySource AUTHORIZER: see `usage_key` of an issuer
+//!
+//! [context]                       # $context.authorizer.<key> = what stands there
+//! roles      = { source = "roles", list = "json" }
+//! department = { source = "claim.department" }
+//!
+//! [log]
+//! allow = 100                     # which allows leave a decision record: "all" | "none" | one in so many
+//! ```
+//!
+//! Sources of context values: `principal`, `roles`, `tenant`, `issuer`, `sub`, `client-id`, `scopes`, `email`,
+//! `policy-version`, `bundle-digest`, and `claim.<name>` for a claim that the issuer files map. Lists are written as a JSON
+//! array in a text (`json`), with a separator (one of `, ; | : /` and the space), or, where every API has simple
+//! responses, as they are (`array`).
 
 use std::collections::BTreeMap;
 

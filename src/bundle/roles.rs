@@ -1,4 +1,10 @@
 //! `policies/<version>/roles.toml`: the roles that exist, and which role includes which.
+//!
+//! ```toml
+//! [admin]
+//! description = "Runs the shop."     # what the role means, for the people who review policies
+//! includes    = ["clerk"]            # who is an admin is a clerk too
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
