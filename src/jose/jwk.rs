@@ -124,14 +124,15 @@ impl Jwk {
         self.algorithm.map_or(self.kind == KeyKind::of(algorithm), |own| own == algorithm)
     }
 
-    /// Whether the signature is this key's over the header and payload. Asks the backend by name: the default one
-    /// that `jsonwebtoken::decode` looks up panics when another crate switches on a second backend.
+    /// Whether the signature is this key's over the header and payload. The key is one that [`JwkSet::key_for`] gave
+    /// for the token's algorithm.
+    ///
+    /// Asks the backend by name: the default one that `jsonwebtoken::decode` looks up panics when another crate
+    /// switches on a second backend.
     pub(crate) fn verifies(&self, jws: &CompactJws<'_>) -> bool {
-        let algorithm = jws.algorithm();
-        self.fits(algorithm)
-            && (AWS_LC.verifier_factory)(&algorithm.into(), &self.key).is_ok_and(|verifier| {
-                verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok()
-            })
+        let verifier = (AWS_LC.verifier_factory)(&jws.algorithm().into(), &self.key);
+        verifier
+            .is_ok_and(|verifier| verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok())
     }
 
     fn clashes_with(&self, other: &Self) -> bool {

@@ -674,6 +674,19 @@ fn accepted_oidc(v: &mut Vectors) {
         json!({ "sub": "ж".repeat(255) }),
         json!({ "subject": "ж".repeat(255) }),
     );
+    let null = partner(json!({ "scope": "a", "department": "b" })).to_string();
+    let null = null
+        .replace(r#""scope":"a""#, r#""scope":null"#)
+        .replace(r#""department":"b""#, r#""department":null"#);
+    v.accept(
+        "oidc-null",
+        "null says as little as no member",
+        sign(&key("partner-rsa"), RSA_HEADER, &null),
+        replaced(
+            partner_answer("partner-rsa"),
+            json!({ "scopes": [], "claims": { "contractor": false, "level": 3, "regions": ["north", "south"] } }),
+        ),
+    );
     let wide: Map<String, Value> = (0..100).map(|i| (format!("member-{i}"), json!(i))).collect();
     v.accept_partner("oidc-many-claims", "a hundred claims more", Value::Object(wide), json!({}));
 }
@@ -1469,6 +1482,8 @@ fn refused_times(v: &mut Vectors) {
         ("exp-negative", "before 1970", json!(-1)),
         ("exp-huge", "1e18 seconds", json!(1_000_000_000_000_000_000_i64)),
         ("exp-huge-float", "1e300 seconds", json!(1e300)),
+        ("exp-float-past-9999", "the year 10000 with a fraction", json!(253_402_300_799.5)),
+        ("exp-negative-fraction", "half a second before 1970", json!(-0.5)),
         ("exp-milliseconds", "milliseconds, which is the year 58859", json!(1_795_257_900_000_i64)),
         ("exp-past-9999", "the first second of the year 10000", json!(253_402_300_800_i64)),
         ("exp-unsigned", "beyond 63 bits", json!(u64::MAX)),
