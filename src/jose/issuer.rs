@@ -306,24 +306,24 @@ pub enum Provider {
 struct Preset {
     access: KindPreset,
     id: KindPreset,
-    /// The claim that says the kind of token, its value for access tokens, and for ID tokens [`token_use_claim`].
+    /// The claim that says the kind of token, its value for access tokens, and for ID tokens (`token_use_claim`).
     token_use_claim: Option<(&'static str, &'static str, &'static str)>,
-    /// Claims that name the client, the first that is there [`client_claim`].
+    /// Claims that name the client, the first that is there (`client_claim`).
     client_claims: &'static [&'static str],
     /// Which tokens are a client's own.
     client_rule: ClientRule,
-    /// The claim with the scopes [`scope_claim`].
+    /// The claim with the scopes (`scope_claim`).
     scopes: &'static str,
-    /// The claim with the roles [`roles.claim`].
+    /// The claim with the roles (`roles.claim`).
     roles: &'static str,
     /// Where the keys are, below `issuer`.
     jwks_path: Option<&'static str>,
 }
 
 struct KindPreset {
-    /// The claim with the audience [`audience_claim`].
+    /// The claim with the audience (`audience_claim`).
     audience: &'static str,
-    /// The header's `typ` [`typ`].
+    /// The header's `typ` (`typ`).
     typ: TypRule,
 }
 
@@ -852,8 +852,10 @@ keys      = { file = "acme.jwks.json" }
 
     #[test]
     fn a_claim_path_prefers_the_whole_name() {
-        let text =
-            br#"{"a.b": 1, "a": {"b": 2, "c.d": 3, "c": {"e": 4, "f": null}}, "https://x.y/roles": 5}"#;
+        let text = br#"{
+            "a.b": 1, "a": {"b": 2, "c.d": 3, "c": {"e": 4, "f": null}}, "https://x.y/roles": 5,
+            "l": {"m.n": 6}, "l.m": {"n": 7}
+        }"#;
         let Ok(Json::Object(claims)) = Json::parse(text) else { panic!("not an object") };
         let at = |path: &str| match ClaimPath(path.to_owned()).find(&claims) {
             Some(Json::Integer(value)) => Some(*value),
@@ -863,6 +865,7 @@ keys      = { file = "acme.jwks.json" }
         assert_eq!(at("a.c.d"), Some(3));
         assert_eq!(at("a.c.e"), Some(4));
         assert_eq!(at("https://x.y/roles"), Some(5));
+        assert_eq!(at("l.m.n"), Some(7));
         for absent in ["a.c.f", "a.x", "b", "a..b", ".a", "a."] {
             assert!(ClaimPath(absent.to_owned()).find(&claims).is_none(), "{absent}");
         }
@@ -959,6 +962,17 @@ keys      = { file = "acme.jwks.json" }
             let error = with(line).unwrap_err();
             assert_eq!(error.to_string(), message, "{line}");
             assert!(error.span().is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_inside_the_folder() {
+        for file in ["acme.jwks.json", "keys/acme/a.json", "..a", "a..b"] {
+            assert!(KeyFile::try_from(file.to_owned()).is_ok(), "{file}");
+        }
+        for file in ["", "/a", "a/", "a//b", ".", "./a", "..", "../a", "a/../../b", "a\\..\\b", "C:a", "a\0"]
+        {
+            assert!(KeyFile::try_from(file.to_owned()).is_err(), "{file}");
         }
     }
 

@@ -130,7 +130,7 @@ impl Jwk {
     /// Asks the backend by name: the default one that `jsonwebtoken::decode` looks up panics when another crate
     /// switches on a second backend.
     pub(crate) fn verifies(&self, jws: &CompactJws<'_>) -> bool {
-        let verifier = (AWS_LC.verifier_factory)(&jws.algorithm().into(), &self.key);
+        let verifier = (AWS_LC.verifier_factory)(&jws.algorithm().for_backend(), &self.key);
         verifier
             .is_ok_and(|verifier| verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok())
     }

@@ -34,8 +34,8 @@ impl SigningKey {
     /// # Errors
     /// When the key is not for `algorithm`, or not a key.
     pub fn sign(&self, algorithm: Algorithm, message: &str) -> Result<Vec<u8>, SignError> {
-        let signer =
-            (AWS_LC.signer_factory)(&algorithm.into(), &self.0).map_err(|_| SignError { algorithm })?;
+        let signer = (AWS_LC.signer_factory)(&algorithm.for_backend(), &self.0)
+            .map_err(|_| SignError { algorithm })?;
         signer.try_sign(message.as_bytes()).map_err(|_| SignError { algorithm })
     }
 }

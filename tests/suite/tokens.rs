@@ -420,6 +420,7 @@ fn a_set_that_cannot_be_read_says_why() {
     ] {
         assert_eq!(JwkSet::from_json(text.as_bytes()).unwrap_err().to_string(), reason);
     }
+    assert_eq!(JwkSet::from_json(set(vec![json!(0); 100]).as_bytes()).unwrap().skipped().len(), 100);
     assert_eq!(JwkSet::from_json(set(vec![rsa, named_alike]).as_bytes()).unwrap().keys().len(), 2);
 }
 

@@ -1506,6 +1506,12 @@ fn refused_times(v: &mut Vectors) {
         ("exp-zero", "expired in 1970", json!(0), "1970-01-01T00:00:00Z"),
         ("exp-minus-zero", "a zero with a sign", json!(-0.0), "1970-01-01T00:00:00Z"),
         (
+            "exp-below-a-millisecond",
+            "part of a millisecond left, which is rounded down",
+            json!(NOW as f64 + 0.0006),
+            "2026-11-21T10:00:00Z",
+        ),
+        (
             "exp-fraction-past",
             "expired a quarter of a second ago",
             json!(NOW as f64 - 0.25),
