@@ -46,7 +46,8 @@ impl Timestamp {
     }
 }
 
-/// Shows the moment as RFC 3339 in UTC; outside the years -9999 to 9999, as milliseconds since the epoch.
+/// Shows the moment as RFC 3339 in UTC; outside the years -9999 to 9999 (less their last day), as milliseconds since the
+/// epoch.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.millis) {
