@@ -109,14 +109,17 @@ impl PolicyFiles {
         }
         let mut policies: Vec<&cedar::Policy> = parsed.policies().collect();
         policies.sort_by_key(|policy| file_order(policy.id()));
-        let mut from = 0;
+        let (mut from, mut line) = (0, 1);
         for policy in policies {
             // Cedar keeps a policy's text as it was written, and the policies are in file order here.
             let source = policy.to_cedar().unwrap_or_default();
             let start =
                 text.get(from..).and_then(|rest| rest.find(&source)).map_or(from, |start| from + start);
-            from = start + source.len();
-            self.name(path, policy, start..from, text, findings);
+            let end = start + source.len();
+            line += text.get(from..start).map_or(0, |between| between.matches('\n').count());
+            self.name(path, policy, start..end, line, findings);
+            line += source.matches('\n').count();
+            from = end;
         }
     }
 
@@ -125,10 +128,9 @@ impl PolicyFiles {
         path: &str,
         policy: &cedar::Policy,
         span: Range<usize>,
-        text: &str,
+        line: usize,
         findings: &mut Findings<'_>,
     ) {
-        let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
         let Some(id) = policy.annotation("id") else {
             findings.note(
                 path,
