@@ -25,7 +25,7 @@ use crate::jose::{KeyId, TokenError, VerifiedClaims, verify};
 use crate::path::{PathEncoding, RequestPath, reconcile};
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
-use crate::route::{RouteMatch, Router};
+use crate::route::{PathTemplate, RouteMatch, Router};
 use crate::time::Timestamp;
 
 /// Answers authorizer events by one bundle. What does not change from request to request is made once, in
@@ -320,9 +320,13 @@ impl Authorizer {
             let ours = matched.operation().template();
             let known =
                 || routes.operations().iter().any(|operation| operation.template().as_str() == picked);
-            // A catch-all of ours may stand for routes that the table leaves out; any other difference means that the
-            // policies would speak of another route than the one that is served.
-            if picked != ours.as_str() && (!ours.catches_all() || known()) {
+            let picked_catches_all =
+                || picked.parse::<PathTemplate>().is_ok_and(|template| template.catches_all());
+            // One side may be coarser: a catch-all stands for routes that it does not name, in the table or, where one
+            // backend does the routing, in the gateway. Any other difference means that the policies would speak of
+            // another route than the one that is served.
+            let is_coarser = || (ours.catches_all() || picked_catches_all()) && !known();
+            if picked != ours.as_str() && !is_coarser() {
                 let detail = format!(
                     "the gateway routed the request to `{}`, the route table to `{ours}`: is it out of step with the API?",
                     picked.escape_debug()
