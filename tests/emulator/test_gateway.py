@@ -66,7 +66,10 @@ def bundle_files(ids: dict[str, str]) -> dict[str, bytes]:
     settings = "bundle/schema/authorizer.toml"
     files[settings] = with_ids(files[settings].decode(), ids).encode()
     # The function runs where the development key is not, so the issuer names a file with the public half.
-    files["bundle/policies/issuers/dev.toml"] += b'\nkeys = { file = "dev.jwks.json" }\n'
+    # The function runs elsewhere than the command line that mints: its bundle pins the public key.
+    issuer = "bundle/policies/issuers/dev.toml"
+    files[issuer], count = re.subn(rb'keys *= *"development"', b'keys = { file = "dev.jwks.json" }', files[issuer])
+    assert count == 1, "policies/issuers/dev.toml no longer says keys = \"development\""
     files["bundle/policies/issuers/dev.jwks.json"] = public_keys()
     return files
 
@@ -74,9 +77,7 @@ def bundle_files(ids: dict[str, str]) -> dict[str, bytes]:
 def public_keys() -> bytes:
     """The public half of the development key that `token mint` makes on first use."""
     mint("--sub", "nobody")
-    private = json.loads((Suite.scratch / "development-key.json").read_text())
-    public = {name: private[name] for name in ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y") if name in private}
-    return json.dumps({"keys": [public]}).encode()
+    return (Suite.scratch / "development.jwks.json").read_bytes()
 
 
 def good_package(ids: dict[str, str]) -> bytes:

@@ -18,7 +18,7 @@ use crate::authorize::why;
 use crate::shell::{self, Answer, Failure};
 
 /// The example bundle, as it stands in the repository.
-const BUNDLE: [(&str, &str); 14] = [
+const BUNDLE: [(&str, &str); 16] = [
     ("policies/versions.toml", include_str!("../../../policies/versions.toml")),
     ("policies/v1/roles.toml", include_str!("../../../policies/v1/roles.toml")),
     ("policies/v1/admin.cedar", include_str!("../../../policies/v1/admin.cedar")),
@@ -28,6 +28,8 @@ const BUNDLE: [(&str, &str); 14] = [
     ("policies/v1/users.cedar", include_str!("../../../policies/v1/users.cedar")),
     ("policies/issuers/acme.toml", include_str!("../../../policies/issuers/acme.toml")),
     ("policies/issuers/acme.jwks.json", include_str!("../../../policies/issuers/acme.jwks.json")),
+    ("policies/issuers/globex.toml", include_str!("../../../policies/issuers/globex.toml")),
+    ("policies/issuers/globex.jwks.json", include_str!("../../../policies/issuers/globex.jwks.json")),
     ("policies/issuers/dev.toml", include_str!("../../../policies/issuers/dev.toml")),
     ("schema/authorizer.toml", include_str!("../../../schema/authorizer.toml")),
     ("schema/gateway.cedarschema", include_str!("../../../schema/gateway.cedarschema")),
