@@ -593,3 +593,38 @@ fn wire_form(api: &Api, event: EventKind) -> WireForm {
     };
     WireForm::of(kind, api.unauthorized, api.response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_fault_and_blames_nobody() {
+        let panicking: [fn() -> Answered; 3] = [
+            || panic!("Unauthorized"),
+            || panic!("Bearer eyJhbGciOiJub25lIn0"),
+            || std::panic::panic_any(Reply::Unauthorized),
+        ];
+        for answer in panicking {
+            let Answered { reply, record } =
+                fail_closed("sha256:00", Timestamp::from_unix_seconds(1), answer);
+            let message = "a stage of the authorizer panicked; this is a bug";
+            assert_eq!(reply, Reply::Fault(format!("cedar-gate: {message}")));
+            assert_eq!((record.outcome, record.reason), (Outcome::Fault, "panic"));
+            assert_eq!((record.level, record.detail.as_deref()), ("ERROR", Some(message)));
+            assert_eq!(
+                (record.bundle.as_str(), record.timestamp.as_str()),
+                ("sha256:00", "1970-01-01T00:00:01Z")
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_panic_stays_as_it_is() {
+        let denied = || Answered {
+            reply: Reply::Unauthorized,
+            record: DecisionRecord::new("sha256:00", Timestamp::from_unix_seconds(1)),
+        };
+        assert_eq!(fail_closed("", Timestamp::from_unix_seconds(2), denied).reply, Reply::Unauthorized);
+    }
+}
