@@ -451,6 +451,24 @@ mod tests {
     }
 
     #[test]
+    fn the_log_of_a_panic_names_its_place_and_nothing_else() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = Arc::new(file.reopen().unwrap());
+        let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines).finish();
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(log_panic));
+        let failure = tracing::subscriber::with_default(log, || guarded::<()>(|| panic!("Bearer secret")));
+        std::panic::set_hook(hook);
+        assert!(failure.is_err());
+        let line = std::io::read_to_string(file).unwrap();
+        assert!(
+            line.contains(r#""level":"ERROR","message":"panicked","place":"src/bin/bootstrap.rs:"#),
+            "{line}"
+        );
+        assert!(!line.contains("secret") && line.lines().count() == 1, "{line}");
+    }
+
+    #[test]
     fn a_fault_is_one_line_and_never_the_word_that_means_401() {
         for reason in ["Unauthorized", "\nUnauthorized", ""] {
             let posted = Diagnostic::from(Failure::Fault(reason.to_owned()));
