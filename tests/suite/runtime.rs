@@ -1,159 +1,136 @@
 //! The Lambda binary as API Gateway meets it: the real process, the bytes it posts, the lines it logs.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::SystemTime;
+
+use cedar_gate::fetch::DEVELOPMENT_JWKS;
+use cedar_gate::jose::{Algorithm, TrustedIssuer};
+use cedar_gate::time::Timestamp;
+use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::runtime_api::{Function, Posted, env};
 
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
 
-/// Stands in every token and in every event that must not be logged.
+/// Stands in every payload that is no event and must not be logged.
 const SECRET: &str = "c2lnbmF0dXJl";
 
-fn bundle() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime/bundle")
+/// The bundle of the repository in a folder of its own, and the development key that it trusts there.
+struct Deployment {
+    bundle: TempDir,
+    home: TempDir,
+    key: DevelopmentKey,
+    issuer: TrustedIssuer,
 }
 
-fn start() -> Function {
-    Function::start(BOOTSTRAP, &bundle(), |_| {})
+impl Deployment {
+    fn new() -> Self {
+        let (bundle, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for part in ["policies", "schema"] {
+            copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(part), &bundle.path().join(part));
+        }
+        let issuer = std::fs::read_to_string(bundle.path().join("policies/issuers/dev.toml")).unwrap();
+        let issuer = TrustedIssuer::from_toml(&issuer).unwrap();
+        let key = DevelopmentKey::generate(Algorithm::Es256).unwrap();
+        std::fs::write(home.path().join(DEVELOPMENT_JWKS), key.public_jwks().to_string()).unwrap();
+        Self { bundle, home, key, issuer }
+    }
+
+    fn start(&self) -> Function {
+        self.start_with(|_| {})
+    }
+
+    fn start_with(&self, configure: impl FnOnce(&mut Command)) -> Function {
+        Function::start(BOOTSTRAP, self.bundle.path(), |command: &mut Command| {
+            command.env("CEDAR_GATE_HOME", self.home.path());
+            configure(command);
+        })
+    }
+
+    /// Replaces a text in a file of the bundle.
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.bundle.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} does not contain {from:?}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// A token of Acme's Alice.
+    fn token(&self, roles: &[&str]) -> String {
+        self.token_by(&self.key, roles)
+    }
+
+    fn token_by(&self, key: &DevelopmentKey, roles: &[&str]) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let now = i64::try_from(now).unwrap();
+        let request = TokenRequest {
+            subject: "alice".to_owned(),
+            client_id: None,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            scopes: Vec::new(),
+            tenant: Some("acme".to_owned()),
+            issued_at: Timestamp::from_unix_seconds(now),
+            expires_at: Timestamp::from_unix_seconds(now + 3_600),
+            claims: serde_json::Map::from_iter([("jti".to_owned(), json!("token-1"))]),
+        };
+        mint_for(&self.issuer, key, &request).unwrap()
+    }
+
+    /// A clerk may list orders.
+    fn allowed(&self, path: &str) -> String {
+        event(&self.token(&["clerk"]), "GET", path)
+    }
+
+    /// Without a role nobody may.
+    fn denied(&self, path: &str) -> String {
+        event(&self.token(&[]), "GET", path)
+    }
+
+    /// A key that nobody trusts signed the token.
+    fn unauthorized(&self, path: &str) -> String {
+        let stranger = DevelopmentKey::generate(Algorithm::Es256).unwrap();
+        event(&self.token_by(&stranger, &["clerk"]), "GET", path)
+    }
+
+    /// The API is not one of the bundle's.
+    fn faulty(&self, path: &str) -> String {
+        self.allowed(path).replace("123456789012", "210987654321")
+    }
 }
 
-/// A REST TOKEN event; `caller` says who asks and what the bundle makes of it.
-fn event(caller: &str, path: &str) -> String {
-    let token = format!("Bearer {caller}.{SECRET}");
-    format!(r#"{{"type":"TOKEN","authorizationToken":"{token}","methodArn":"{}"}}"#, method_arn(path))
+/// A REST TOKEN event.
+fn event(token: &str, verb: &str, path: &str) -> String {
+    let arn = method_arn(verb, path);
+    json!({ "type": "TOKEN", "authorizationToken": format!("Bearer {token}"), "methodArn": arn }).to_string()
 }
 
-fn method_arn(path: &str) -> String {
-    format!("arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/GET{path}")
+fn method_arn(verb: &str, path: &str) -> String {
+    format!("arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/{verb}{path}")
 }
 
-fn document(effect: &str, path: &str) -> String {
+/// What a clerk gets who asks for `GET` of that path.
+fn allow(path: &str) -> Posted {
+    let context =
+        r#""context":{"policyVersion":"v1","principal":"dev|alice","roles":"[\"clerk\"]","tenant":"acme"}"#;
+    Posted::Response(format!(
+        r#"{{"principalId":"dev|alice","policyDocument":{},{context}}}"#,
+        document("Allow", &method_arn("GET", path))
+    ))
+}
+
+fn document(effect: &str, resource: &str) -> String {
     format!(
-        r#"{{"principalId":"someone","policyDocument":{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"{effect}","Resource":["{}"]}}]}}}}"#,
-        method_arn(path)
+        r#"{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"{effect}","Resource":["{resource}"]}}]}}"#
     )
 }
 
 fn error(error_type: &str, message: &str) -> Posted {
     Posted::Error(format!(r#"{{"errorType":"{error_type}","errorMessage":"{message}"}}"#))
-}
-
-#[test]
-fn a_decision_is_posted_to_the_byte() {
-    let function = start();
-    assert_eq!(
-        function.invoke(event("allow", "/orders/1")),
-        Posted::Response(document("Allow", "/orders/1"))
-    );
-    assert_eq!(function.invoke(event("deny", "/orders/1")), Posted::Response(document("Deny", "/orders/1")));
-}
-
-#[test]
-fn an_unauthenticated_caller_is_the_error_that_becomes_401() {
-    let function = start();
-    let unauthorized = error("Unauthorized", "Unauthorized");
-    assert_eq!(function.invoke(event("nobody", "/orders/1")), unauthorized);
-    assert_eq!(
-        unauthorized,
-        Posted::Error(r#"{"errorType":"Unauthorized","errorMessage":"Unauthorized"}"#.to_owned())
-    );
-}
-
-#[test]
-fn faults_and_panics_are_faults_and_the_next_event_is_answered() {
-    let function = start();
-    let panicked = "cedar-gate: the authorizer panicked: the log names the place";
-    assert_eq!(
-        function.invoke(event("fault", "/orders")),
-        error("Fault", "cedar-gate: the event has no methodArn")
-    );
-    assert_eq!(function.invoke(event("panic", "/orders")), error("Fault", panicked));
-    assert_eq!(
-        function.invoke(event("malformed", "/orders")),
-        error("Fault", "cedar-gate: the reply is not JSON")
-    );
-    assert_eq!(function.invoke(event("allow", "/orders")), Posted::Response(document("Allow", "/orders")));
-    let (_, stderr) = function.finish();
-    let places = stderr.lines().filter(|line| line.contains("panicked")).collect::<Vec<_>>();
-    assert_eq!(places.len(), 1, "{stderr}");
-    assert!(places[0].contains(r#""place":"src/authorizer.rs:"#), "{stderr}");
-}
-
-#[test]
-fn a_payload_that_is_no_event_is_a_fault_with_a_record() {
-    let function = start();
-    let payloads: [&[u8]; 5] =
-        [b"", b"Bearer not json", b"{\"type\":", b"{\"type\":\"\xff\"}", b"[]trailing"];
-    for payload in payloads {
-        let posted = function.invoke(payload);
-        let Posted::Error(body) = &posted else { panic!("{posted:?}") };
-        let expected = if payload == b"[]trailing" { "Unauthorized" } else { "Fault" };
-        assert!(body.starts_with(&format!(r#"{{"errorType":"{expected}","#)), "{body}");
-    }
-    let (stdout, _) = function.finish();
-    assert_eq!(stdout.lines().count(), payloads.len(), "{stdout}");
-}
-
-#[test]
-fn a_bad_bundle_is_refused_before_the_first_event() {
-    let root = tempfile::tempdir().unwrap();
-    for part in ["policies", "schema"] {
-        std::fs::create_dir(root.path().join(part)).unwrap();
-    }
-    std::fs::write(root.path().join("policies/orders.cedar"), "broken").unwrap();
-    std::fs::write(root.path().join("policies/users.cedar"), "broken").unwrap();
-    let reason = "policies/orders.cedar:1:1: unexpected token `broken`\\npolicies/users.cedar:1:1: unexpected token `broken`";
-
-    let mut function = Function::start(BOOTSTRAP, root.path(), |_| {});
-    let expected = (error("BundleError", reason), Some("Runtime.BundleError".to_owned()));
-    assert_eq!(function.init_error(), expected);
-    assert_eq!(function.exit_status().code(), Some(1));
-    assert_eq!(function.calls(), ["POST …/init/error"]);
-    let (stdout, stderr) = function.finish();
-    assert_eq!(stdout, "");
-    let line: serde_json::Value = serde_json::from_str(stderr.trim()).unwrap_or_else(|_| panic!("{stderr}"));
-    assert_eq!(line["level"], "ERROR");
-    assert_eq!(line["message"], "the bundle is refused");
-    assert_eq!(line["reason"], reason.replace("\\n", "\n"));
-}
-
-#[test]
-fn a_missing_bundle_is_refused_too() {
-    let root = tempfile::tempdir().unwrap();
-    let mut function = Function::start(BOOTSTRAP, root.path(), env("CEDAR_GATE_BUNDLE", "absent"));
-    let (posted, _) = function.init_error();
-    let Posted::Error(body) = &posted else { panic!("{posted:?}") };
-    assert!(body.starts_with(r#"{"errorType":"BundleError","errorMessage":"bundle `"#), "{body}");
-    assert_eq!(function.exit_status().code(), Some(1));
-    assert_eq!(function.calls(), ["POST …/init/error"]);
-}
-
-#[test]
-fn a_checkout_a_package_and_a_named_directory_all_work() {
-    let package = tempfile::tempdir().unwrap();
-    copy(&bundle(), &package.path().join("bundle"));
-    let elsewhere = tempfile::tempdir().unwrap();
-    let functions = [
-        Function::start(BOOTSTRAP, &bundle(), |_| {}),
-        Function::start(BOOTSTRAP, package.path(), |_| {}),
-        Function::start(BOOTSTRAP, elsewhere.path(), env("CEDAR_GATE_BUNDLE", bundle())),
-        Function::start(BOOTSTRAP, elsewhere.path(), |command: &mut Command| {
-            command.env_remove("LAMBDA_TASK_ROOT").current_dir(bundle());
-        }),
-    ];
-    for function in functions {
-        assert_eq!(
-            function.invoke(event("allow", "/orders")),
-            Posted::Response(document("Allow", "/orders"))
-        );
-        let (_, stderr) = function.finish();
-        let line: serde_json::Value = serde_json::from_str(&stderr).unwrap_or_else(|_| panic!("{stderr}"));
-        assert_eq!(line["message"], "the bundle is loaded");
-        assert!(line["digest"].is_string() && line["directory"].is_string(), "{line}");
-    }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -164,9 +141,161 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Each line of a log as the JSON object that it must be.
+fn objects(log: &str) -> Vec<Value> {
+    let object = |line: &str| serde_json::from_str(line).ok().filter(Value::is_object);
+    log.lines().map(|line| object(line).unwrap_or_else(|| panic!("no JSON object: {line}"))).collect()
+}
+
+fn text<'v>(object: &'v Value, member: &str) -> &'v str {
+    object[member].as_str().unwrap_or_else(|| panic!("no text `{member}` in {object}"))
+}
+
+#[test]
+fn a_decision_is_posted_to_the_byte() {
+    let deployment = Deployment::new();
+    let function = deployment.start();
+    assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
+
+    let deny = format!(
+        r#"{{"principalId":"dev|alice","policyDocument":{}}}"#,
+        document("Deny", &method_arn("GET", "/orders/1"))
+    );
+    assert_eq!(function.invoke(deployment.denied("/orders/1")), Posted::Response(deny));
+
+    let deny = format!(
+        r#"{{"principalId":"dev|alice","policyDocument":{},"context":{{"messageString":"Archived orders cannot be changed."}}}}"#,
+        document("Deny", &method_arn("PUT", "/orders/archive-7"))
+    );
+    let frozen = event(&deployment.token(&["clerk"]), "PUT", "/orders/archive-7");
+    assert_eq!(function.invoke(frozen), Posted::Response(deny));
+}
+
+#[test]
+fn an_unauthenticated_caller_is_the_error_that_becomes_401() {
+    let deployment = Deployment::new();
+    let function = deployment.start();
+    let unauthorized =
+        Posted::Error(r#"{"errorType":"Unauthorized","errorMessage":"Unauthorized"}"#.to_owned());
+    assert_eq!(function.invoke(deployment.unauthorized("/orders")), unauthorized);
+    assert_eq!(function.invoke(event("", "GET", "/orders")), unauthorized);
+    let (stdout, _) = function.finish();
+    let reasons = objects(&stdout).iter().map(|record| text(record, "reason").to_owned()).collect::<Vec<_>>();
+    assert_eq!(reasons, ["unknown_key", "missing_token"]);
+}
+
+#[test]
+fn without_a_development_key_its_issuer_is_our_fault_and_not_the_callers() {
+    let deployment = Deployment::new();
+    std::fs::remove_file(deployment.home.path().join(DEVELOPMENT_JWKS)).unwrap();
+    let function = deployment.start();
+    let message = "cedar-gate: no keys of issuer `dev` are loaded";
+    assert_eq!(function.invoke(deployment.allowed("/orders")), error("Fault", message));
+}
+
+#[test]
+fn after_a_fault_the_next_event_is_answered() {
+    let deployment = Deployment::new();
+    let function = deployment.start();
+    let message =
+        "cedar-gate: API `a1b2c3d4e5` of account `210987654321` is not named in schema/authorizer.toml";
+    assert_eq!(function.invoke(deployment.faulty("/orders")), error("Fault", message));
+    assert_eq!(function.invoke(deployment.allowed("/orders")), allow("/orders"));
+}
+
+#[test]
+fn a_payload_that_is_no_event_is_a_fault_with_a_record() {
+    let deployment = Deployment::new();
+    let function = deployment.start();
+    let payloads: [&[u8]; 6] =
+        [b"", b"Bearer not json", b"{\"type\":", b"{\"type\":\"\xff\"}", b"[]trailing", b"{}"];
+    for payload in payloads {
+        let posted = function.invoke(payload);
+        let Posted::Error(body) = &posted else { panic!("{posted:?}") };
+        assert!(body.starts_with(r#"{"errorType":"Fault","errorMessage":"cedar-gate: "#), "{body}");
+    }
+    let (stdout, _) = function.finish();
+    let records = objects(&stdout);
+    assert_eq!(records.len(), payloads.len(), "{stdout}");
+    for record in &records {
+        assert_eq!((text(record, "outcome"), text(record, "reason")), ("fault", "malformed_event"));
+        assert_eq!(text(record, "level"), "ERROR");
+    }
+}
+
+#[test]
+fn a_bad_bundle_is_refused_before_the_first_event() {
+    let deployment = Deployment::new();
+    deployment.edit("policies/v1/health.cedar", "permit (", "permitted (");
+    deployment.edit("policies/versions.toml", "\"v1\"", "\"v2\"");
+    let reason = "policies/v1/health.cedar:3:1: invalid policy effect: permitted\\n\
+                  policies/versions.toml:3:11: version `v2` does not exist (the versions are the folders of policies/ \
+                  with .cedar files: v1)";
+
+    let mut function = deployment.start();
+    let (posted, error_type) = function.init_error();
+    assert_eq!(posted, error("BundleError", reason));
+    assert_eq!(error_type.as_deref(), Some("Runtime.BundleError"));
+    assert_eq!(function.exit_status().code(), Some(1));
+    assert_eq!(function.calls(), ["POST …/init/error"]);
+    let (stdout, stderr) = function.finish();
+    assert_eq!(stdout, "");
+    let lines = objects(&stderr);
+    let [line] = lines.as_slice() else { panic!("{stderr}") };
+    assert_eq!(text(line, "level"), "ERROR");
+    assert_eq!(text(line, "message"), "the bundle is refused");
+    assert_eq!(text(line, "reason"), reason.replace("\\n", "\n"));
+}
+
+#[test]
+fn a_missing_bundle_is_refused_too() {
+    let deployment = Deployment::new();
+    let mut function = deployment.start_with(env("CEDAR_GATE_BUNDLE", "absent"));
+    let (posted, _) = function.init_error();
+    let message = format!(
+        "no bundle at `{}`: expected a folder with `policies` and `schema` in it",
+        deployment.bundle.path().join("absent").display()
+    );
+    assert_eq!(posted, error("BundleError", &message));
+    assert_eq!(function.exit_status().code(), Some(1));
+    assert_eq!(function.calls(), ["POST …/init/error"]);
+}
+
+#[test]
+fn a_checkout_a_package_and_a_named_directory_all_work() {
+    let deployment = Deployment::new();
+    let bundle = deployment.bundle.path();
+    let package = tempfile::tempdir().unwrap();
+    copy(bundle, &package.path().join("bundle"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let functions = [
+        deployment.start(),
+        deployment.start_with(env("LAMBDA_TASK_ROOT", package.path())),
+        deployment.start_with(|command| {
+            command.env("LAMBDA_TASK_ROOT", elsewhere.path()).env("CEDAR_GATE_BUNDLE", bundle);
+        }),
+        deployment.start_with(|command| {
+            command.env_remove("LAMBDA_TASK_ROOT").current_dir(bundle);
+        }),
+    ];
+    for function in functions {
+        assert_eq!(function.invoke(deployment.allowed("/orders")), allow("/orders"));
+        let (stdout, stderr) = function.finish();
+        let lines = objects(&stderr);
+        let [warning, loaded] = lines.as_slice() else { panic!("{stderr}") };
+        let expected = "this is a development bundle: whoever holds the development key can be anybody";
+        assert_eq!((text(warning, "level"), text(warning, "message")), ("WARN", expected));
+        assert_eq!((text(loaded, "level"), text(loaded, "message")), ("INFO", "the bundle is loaded"));
+        assert_eq!(text(loaded, "digest"), text(&objects(&stdout)[0], "bundle"));
+        assert!(
+            Path::new(text(loaded, "directory")).join("schema").exists() || text(loaded, "directory") == "."
+        );
+    }
+}
+
 #[test]
 fn outside_lambda_it_says_what_to_use_instead() {
-    let mut function = Function::start(BOOTSTRAP, &bundle(), |command: &mut Command| {
+    let mut function = Deployment::new().start_with(|command| {
         command.env_remove("AWS_LAMBDA_RUNTIME_API");
     });
     assert_eq!(function.exit_status().code(), Some(1));
@@ -176,80 +305,160 @@ fn outside_lambda_it_says_what_to_use_instead() {
 
 #[test]
 fn no_log_holds_a_token_whatever_level_is_asked_for() {
-    let function = Function::start(BOOTSTRAP, &bundle(), |command: &mut Command| {
+    let deployment = Deployment::new();
+    let function = deployment.start_with(|command| {
         command
             .env("RUST_LOG", "trace")
             .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
             .env("RUST_BACKTRACE", "full");
     });
-    for caller in ["allow", "deny", "fault", "malformed", "nobody", "panic"] {
-        function.invoke(event(caller, "/orders"));
+    let good = deployment.token(&["clerk"]);
+    let stranger = deployment.token_by(&DevelopmentKey::generate(Algorithm::Es256).unwrap(), &["clerk"]);
+    let broken = format!("{good}{SECRET}");
+    let mut secrets = vec![SECRET];
+    let mut events = 0;
+    for token in [&good, &stranger, &broken, &deployment.token(&[])] {
+        for path in ["/orders", "/orders/../admin", "/nowhere", &format!("/orders/{SECRET}/more")] {
+            function.invoke(event(token, "GET", path));
+            function.invoke(event(token, "GET", path).replace("prod", "preview"));
+            function.invoke(event(token, "GET", path).replace(r#""TOKEN""#, r#""REQUEST""#));
+            events += 3;
+        }
     }
-    for payload in [format!("Bearer {SECRET}"), format!(r#"{{"authorizationToken":"{SECRET}"#)] {
+    for token in [&good, &stranger] {
+        secrets.extend(token.split('.'));
+    }
+    let payloads = [
+        format!("Bearer {SECRET}").into_bytes(),
+        format!(r#"{{"authorizationToken":"{SECRET}"#).into_bytes(),
+        format!(r#"{{"type":"TOKEN","authorizationToken":"Basic {SECRET}","methodArn":"arn:aws"}}"#)
+            .into_bytes(),
+        [b"\"\xff", SECRET.as_bytes(), b"\""].concat(),
+    ];
+    for payload in payloads {
         function.invoke(payload);
+        events += 1;
     }
-    function.invoke([b"\"\xff", SECRET.as_bytes(), b"\""].concat());
     let (stdout, stderr) = function.finish();
     for line in stdout.lines().chain(stderr.lines()) {
-        assert!(!line.contains(SECRET), "{line}");
-        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-        assert!(!line.contains(r#""level":"TRACE""#) && !line.contains(r#""level":"DEBUG""#), "{line}");
+        assert_eq!(secrets.iter().find(|secret| line.contains(**secret)), None, "{line}");
     }
-    assert_eq!(stdout.lines().count(), 8, "nine events, one of which panicked before its record: {stdout}");
+    for line in objects(&stderr) {
+        assert!(["INFO", "WARN", "ERROR"].contains(&text(&line, "level")), "{line}");
+    }
+    assert_eq!(objects(&stdout).len(), events, "{stdout}");
 }
 
 #[test]
 fn a_record_is_one_json_object_on_a_line() {
-    let function = start();
-    for caller in ["allow", "deny", "nobody"] {
-        function.invoke(event(caller, "/orders"));
-    }
-    let (stdout, _) = function.finish();
-    let records: Vec<serde_json::Value> =
-        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let decisions: Vec<_> = records.iter().map(|record| record["decision"].as_str().unwrap()).collect();
-    assert_eq!(decisions, ["allow", "deny", "unauthorized"]);
-    for record in &records {
+    let deployment = Deployment::new();
+    let function = deployment.start();
+    let ids =
+        [deployment.allowed("/orders/7"), deployment.denied("/orders"), deployment.unauthorized("/orders")]
+            .map(|event| {
+                let id = function.push(event);
+                function.answer(&id);
+                id
+            });
+    let (stdout, stderr) = function.finish();
+    let mut records = objects(&stdout);
+    let outcomes: Vec<_> =
+        records.iter().map(|record| (text(record, "outcome"), text(record, "level"))).collect();
+    assert_eq!(outcomes, [("allow", "INFO"), ("deny", "WARN"), ("unauthorized", "WARN")]);
+    for (record, id) in records.iter().zip(&ids) {
+        assert_eq!(text(record, "invocation_id"), id);
+        let moment: Timestamp = text(record, "timestamp").parse().unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        assert!(now.abs_diff(u64::try_from(moment.unix_seconds()).unwrap()) < 60, "{record}");
         assert!(
-            record["durations_us"].as_u64() > Some(0),
+            record["duration_us"].as_u64() > Some(0),
             "no answer takes less than a microsecond: {record}"
         );
     }
+    let allow = records[0].as_object_mut().unwrap();
+    let exp = allow["token"]["exp"].clone();
+    assert!(exp.as_i64() > Some(1_700_000_000), "{exp}");
+    for changing in ["timestamp", "duration_us"] {
+        allow.remove(changing);
+    }
+    let expected = json!({
+        "type": "decision",
+        "level": "INFO",
+        "outcome": "allow",
+        "reason": "policy",
+        "invocation_id": ids[0],
+        "event": "REST TOKEN",
+        "api": "orders-rest",
+        "stage": "prod",
+        "action": "GET /orders/{orderId}",
+        "route": "/orders/{orderId}",
+        "principal": r#"User::"dev|alice""#,
+        "roles": ["clerk"],
+        "tenant": "acme",
+        "policies": ["clerks-keep-orders"],
+        "policy_version": "v1",
+        "bundle": text(&objects(&stderr)[1], "digest"),
+        "token": { "issuer": "dev", "kid": deployment.key.key_id(), "jti": "token-1", "exp": exp },
+    });
+    assert_eq!(records[0], expected);
 }
 
 #[test]
-fn a_policy_of_denials_keeps_allows_out_of_the_log() {
-    let root = tempfile::tempdir().unwrap();
-    copy(&bundle(), root.path());
-    std::fs::write(root.path().join("schema/authorizer.toml"), "log = \"denials\"\n").unwrap();
-    let function = Function::start(BOOTSTRAP, root.path(), |_| {});
-    for caller in ["allow", "deny", "allow"] {
-        function.invoke(event(caller, "/orders"));
+fn allows_leave_a_record_as_the_bundle_says_and_refusals_always() {
+    let deployment = Deployment::new();
+    deployment.edit("schema/authorizer.toml", r#"allow = "all""#, r#"allow = "none""#);
+    let function = deployment.start();
+    for event in [
+        deployment.allowed("/orders"),
+        deployment.denied("/orders"),
+        deployment.unauthorized("/orders"),
+        deployment.faulty("/orders"),
+        deployment.allowed("/orders"),
+    ] {
+        function.invoke(event);
     }
     let (stdout, _) = function.finish();
-    assert_eq!(stdout.lines().count(), 1, "{stdout}");
-    assert!(stdout.contains("deny"), "{stdout}");
+    let outcomes: Vec<_> = objects(&stdout).iter().map(|record| text(record, "outcome").to_owned()).collect();
+    assert_eq!(outcomes, ["deny", "unauthorized", "fault"]);
+
+    deployment.edit("schema/authorizer.toml", r#"allow = "none""#, "allow = 4");
+    let function = deployment.start();
+    let (allowed, denied) = (deployment.allowed("/orders"), deployment.denied("/orders"));
+    for _ in 0..200 {
+        function.invoke(allowed.as_str());
+    }
+    for _ in 0..10 {
+        function.invoke(denied.as_str());
+    }
+    let (stdout, _) = function.finish();
+    let (allows, denies): (Vec<_>, Vec<_>) =
+        objects(&stdout).into_iter().partition(|record| record["outcome"] == "allow");
+    assert!((25..75).contains(&allows.len()), "one in four of 200 left {}", allows.len());
+    assert_eq!(denies.len(), 10);
 }
 
 /// Writing to `/dev/full` fails as a full disk does.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_answer_without_its_record_is_not_given() {
-    let function = Function::start(BOOTSTRAP, &bundle(), |command: &mut Command| {
+    let deployment = Deployment::new();
+    let function = deployment.start_with(|command| {
         command.stdout(File::options().write(true).open("/dev/full").unwrap());
     });
     let message = "cedar-gate: the decision record cannot be written: No space left on device (os error 28)";
-    assert_eq!(function.invoke(event("allow", "/orders")), error("Fault", message));
+    assert_eq!(function.invoke(deployment.allowed("/orders")), error("Fault", message));
 }
 
 #[test]
 fn one_process_answers_a_thousand_events_on_one_thread() {
-    let function = start();
+    let deployment = Deployment::new();
+    let function = deployment.start();
+    let token = deployment.token(&["clerk"]);
     let round = |rounds: std::ops::Range<usize>| {
         for n in rounds {
             let path = format!("/orders/{n}");
-            assert_eq!(function.invoke(event("allow", &path)), Posted::Response(document("Allow", &path)));
+            assert_eq!(function.invoke(event(&token, "GET", &path)), allow(&path));
         }
     };
     round(0..200);
@@ -263,31 +472,30 @@ fn one_process_answers_a_thousand_events_on_one_thread() {
         assert_eq!(function.process_status("Threads"), 1);
     }
     let (stdout, _) = function.finish();
-    assert_eq!(stdout.lines().count(), 1_000);
+    assert_eq!(objects(&stdout).len(), 1_000);
 }
 
 #[test]
 fn concurrent_events_each_get_their_own_answer() {
-    let function = Function::start(BOOTSTRAP, &bundle(), env("AWS_LAMBDA_MAX_CONCURRENCY", "4"));
+    let deployment = Deployment::new();
+    let function = deployment.start_with(env("AWS_LAMBDA_MAX_CONCURRENCY", "4"));
     function.wait_for_pollers(4);
+    let token = deployment.token(&["clerk"]);
     thread::scope(|scope| {
         for caller in 0..8 {
-            let function = &function;
+            let (function, token) = (&function, token.as_str());
             scope.spawn(move || {
                 let paths: Vec<String> = (0..50).map(|n| format!("/orders/{caller}-{n}")).collect();
-                let events = paths.iter().map(|path| (path, function.push(event("allow", path))));
+                let events = paths.iter().map(|path| (path, function.push(event(token, "GET", path))));
                 for (path, request_id) in events.collect::<Vec<_>>() {
-                    assert_eq!(function.answer(&request_id), Posted::Response(document("Allow", path)));
+                    assert_eq!(function.answer(&request_id), allow(path));
                 }
             });
         }
     });
-    let panicked = "cedar-gate: the authorizer panicked: the log names the place";
-    assert_eq!(function.invoke(event("panic", "/orders")), error("Fault", panicked));
+    let posted = function.invoke(deployment.faulty("/orders"));
+    assert!(matches!(posted, Posted::Error(_)), "{posted:?}");
     function.wait_for_pollers(4);
     let (stdout, _) = function.finish();
-    assert_eq!(stdout.lines().count(), 400);
-    for line in stdout.lines() {
-        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| panic!("two lines mixed: {line}"));
-    }
+    assert_eq!(objects(&stdout).len(), 401);
 }
