@@ -6,42 +6,40 @@
 //! bytes ←response─ Verdict ←─ IamPolicy (iam) + AuthorizerContext (context) + DecisionRecord (record) ←──────────┘
 //! ```
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+mod asked;
+mod rejection;
+mod stages;
 
-use crate::arn::{MethodArn, Target, Verb};
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::bundle::Bundle;
 use crate::bundle::deployment::{Api, ApiKind, LogAllow};
-use crate::bundle::policies::PolicyVersion;
 use crate::context::AuthorizerContext;
 use crate::context::contract::{ContextFacts, fill, safe_text};
-use crate::credential::{self, CredentialError};
-use crate::decision::{Decision, Effect, Engine, PolicySlice};
-use crate::entities::{EntityFactory, HttpFacts, OperationEntities, principal_id};
+use crate::credential;
+use crate::decision::{Decision, Effect};
+use crate::entities::{EntityFactory, HttpFacts, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
-use crate::iam::{IamPolicy, ResourceArn, StageWideArn};
-use crate::jose::{KeyId, TokenError, VerifiedClaims, verify};
-use crate::path::{PathEncoding, RequestPath, reconcile};
+use crate::iam::{IamPolicy, ResourceArn};
+use crate::jose::{KeyId, VerifiedClaims, verify};
+use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
 use crate::route::{PathTemplate, RouteMatch, Router};
 use crate::time::Timestamp;
+
+use asked::Asked;
+use rejection::Rejection;
+pub use stages::PrepareError;
+use stages::Stages;
 
 /// Answers authorizer events by one bundle. What does not change from request to request is made once, in
 /// [`Authorizer::new`]; answering takes no lock and changes nothing.
 #[derive(Debug)]
 pub struct Authorizer {
     bundle: Bundle,
-    stages: HashMap<String, HashMap<String, Stage>>,
-}
-
-/// One stage of one API, ready to be asked.
-#[derive(Debug)]
-struct Stage {
-    version: String,
-    factory: Arc<EntityFactory>,
-    operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
+    stages: Stages,
 }
 
 /// A reply, and the record of how it came about.
@@ -53,75 +51,13 @@ pub struct Answered {
     pub record: DecisionRecord,
 }
 
-/// What is asked: one method of one API's stage.
-struct Asked<'a> {
-    api: &'a Api,
-    stage: &'a Stage,
-    stage_name: &'a str,
-    verb: Verb,
-    path: PathText,
-    /// `None` for AppSync, whose answers name no resource.
-    resource: Option<AskedResource>,
-}
-
-/// What a document about the asked method names.
-struct AskedResource {
-    /// The method's own ARN, as it was asked.
-    method: MethodArn,
-    /// The stage as a whole, from checked parts alone: the resource of a refusal.
-    stage: StageWideArn,
-}
-
-/// The asked path: text from outside that still has to be brought into its normal form, or a fixed name.
-enum PathText {
-    /// The ARN's path, without its leading slash.
-    Asked(String),
-    /// A WebSocket's `$connect`, which has no path.
-    Connect,
-}
-
-/// Why an event gets no decision.
-#[derive(Clone, Debug)]
-struct Rejection {
-    outcome: Outcome,
-    reason: &'static str,
-    detail: String,
-}
-
 impl Authorizer {
     /// Prepares every stage of every API: its entities, and for each operation the policies that can apply.
     ///
     /// # Errors
-    /// One line, where a stage cannot be prepared; a loaded bundle's always can.
-    pub fn new(bundle: Bundle) -> Result<Self, String> {
-        let actions = bundle.schema().action_entities().map_err(|error| error.to_string())?;
-        let mut versions: HashMap<&str, (Arc<EntityFactory>, Vec<Arc<PolicySlice>>)> = HashMap::new();
-        let mut stages: HashMap<String, HashMap<String, Stage>> = HashMap::new();
-        for api in &bundle.deployment().apis {
-            for stage in stage_names(api) {
-                let Some(version) = bundle.active(&api.name, stage) else { continue };
-                let entities: Vec<OperationEntities> = bundle
-                    .routes()
-                    .operations()
-                    .iter()
-                    .map(|operation| {
-                        OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions)
-                    })
-                    .collect::<Result<_, _>>()
-                    .map_err(|error| error.to_string())?;
-                if !versions.contains_key(version.name.as_str()) {
-                    versions.insert(&version.name, prepare_version(&bundle, version, &entities)?);
-                }
-                let Some((factory, slices)) = versions.get(version.name.as_str()) else { continue };
-                let ready = Stage {
-                    version: version.name.clone(),
-                    factory: Arc::clone(factory),
-                    operations: entities.into_iter().zip(slices.iter().map(Arc::clone)).collect(),
-                };
-                stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
-            }
-        }
-        drop(versions);
+    /// [`PrepareError`]; a loaded bundle can always be prepared.
+    pub fn new(bundle: Bundle) -> Result<Self, PrepareError> {
+        let stages = Stages::prepare(&bundle)?;
         Ok(Self { bundle, stages })
     }
 
@@ -151,106 +87,24 @@ impl Authorizer {
         };
         record.event = Some(event.kind().to_string());
         record.request_id = event.request_id().map(|id| id.chars().take(128).collect());
-        let asked = match self.asked(&event) {
+        let asked = match Asked::read(&event, &self.bundle, &self.stages) {
             Ok(asked) => asked,
             Err(rejection) => return fault(record, rejection.reason, rejection.detail),
         };
         record.api = Some(asked.api.name.clone());
         record.stage = Some(asked.stage_name.to_owned());
-        record.policy_version = Some(asked.stage.version.clone());
+        record.policy_version = Some(asked.stage.version.name.clone());
         let verdict = match self.judge(&event, &asked, now, &mut record) {
             Ok(answer) => answer,
             Err(rejection) => reject(rejection, &asked, &mut record),
         };
-        Answered { reply: reply(wire_form(asked.api, event.kind()), &verdict), record }
-    }
-
-    /// Which API, stage and method are asked for. All of it must be what `authorizer.toml` names: a document computed
-    /// for one API must never be an answer to another.
-    fn asked<'a>(&'a self, event: &'a AuthorizerEvent<'_>) -> Result<Asked<'a>, Rejection> {
-        if event.kind() == EventKind::AppSync {
-            return self.asked_by_appsync(event);
+        let reply = reply(wire_form(asked.api, event.kind()), &verdict);
+        // A verdict that its form cannot carry is a fault, and the record says so too.
+        if let (Reply::Fault(message), false) = (&reply, record.outcome == Outcome::Fault) {
+            record.set_outcome(Outcome::Fault, "internal");
+            record.detail = Some(message.clone());
         }
-        let text = event.method_arn().unwrap_or_default();
-        let arn: MethodArn = text
-            .parse()
-            .map_err(|error: crate::arn::ArnError| Rejection::fault("malformed_arn", error.to_string()))?;
-        let api = self.api(arn.account_id().as_str(), arn.api_id().as_str())?;
-        if !speaks(api.kind, event.kind()) {
-            let detail = format!(
-                "API `{}` sent an event of kind {}, which its kind does not send",
-                api.name,
-                event.kind()
-            );
-            return Err(Rejection::fault("wrong_api_kind", detail));
-        }
-        let (stage_name, stage) = self.stage(api, arn.stage().as_str())?;
-        let (verb, path) = match (arn.target(), api.kind) {
-            (Target::Method { verb, path }, ApiKind::Rest | ApiKind::Http) => {
-                (verb.clone(), PathText::Asked(path.clone()))
-            }
-            (Target::RouteKey(key), ApiKind::WebSocket) if key == "$connect" => {
-                (connect_verb()?, PathText::Connect)
-            }
-            (Target::Method { .. } | Target::RouteKey(_), _) => {
-                let detail = format!("the ARN of API `{}` names no method that its kind has", api.name);
-                return Err(Rejection::fault("malformed_arn", detail));
-            }
-        };
-        let stage_wide = ResourceArn::stage_wide(
-            arn.partition(),
-            arn.region(),
-            arn.account_id().as_str(),
-            arn.api_id().as_str(),
-            arn.stage().as_str(),
-        )
-        .map_err(|error| Rejection::fault("malformed_arn", error.to_string()))?;
-        let resource = Some(AskedResource { method: arn, stage: stage_wide });
-        Ok(Asked { api, stage, stage_name, verb, path, resource })
-    }
-
-    /// AppSync names no method: its requests are what its one HTTP operation is, `POST /graphql`.
-    fn asked_by_appsync<'a>(&'a self, event: &AuthorizerEvent<'_>) -> Result<Asked<'a>, Rejection> {
-        let account = event.account_id().unwrap_or_default();
-        let id = event.api_id().unwrap_or_default();
-        let api = self.api(&account, &id)?;
-        if api.kind != ApiKind::AppSync {
-            let detail =
-                format!("API `{}` sent an event of kind appsync, which its kind does not send", api.name);
-            return Err(Rejection::fault("wrong_api_kind", detail));
-        }
-        let (stage_name, stage) = self.stage(api, APPSYNC_STAGE)?;
-        let verb = "POST"
-            .parse()
-            .map_err(|error: crate::arn::ArnError| Rejection::fault("internal", error.to_string()))?;
-        let path = PathText::Asked("graphql".to_owned());
-        Ok(Asked { api, stage, stage_name, verb, path, resource: None })
-    }
-
-    fn api(&self, account: &str, id: &str) -> Result<&Api, Rejection> {
-        self.bundle.deployment().api(account, id).ok_or_else(|| {
-            let detail = format!(
-                "API `{}` of account `{}` is not named in schema/authorizer.toml",
-                id.escape_debug(),
-                account.escape_debug()
-            );
-            Rejection::fault("unknown_api", detail)
-        })
-    }
-
-    fn stage<'a>(&'a self, api: &'a Api, name: &str) -> Result<(&'a str, &'a Stage), Rejection> {
-        let named = stage_names(api).find(|stage| *stage == name).ok_or_else(|| {
-            let detail = format!("API `{}` has no stage `{name}` in schema/authorizer.toml", api.name);
-            Rejection::fault("unknown_stage", detail)
-        })?;
-        let stage = self.stages.get(&api.name).and_then(|stages| stages.get(named)).ok_or_else(|| {
-            let detail = format!(
-                "no policy version decides stage `{name}` of API `{}`: see policies/versions.toml",
-                api.name
-            );
-            Rejection::fault("no_policy_version", detail)
-        })?;
-        Ok((named, stage))
+        Answered { reply, record }
     }
 
     /// From the checked question to the verdict.
@@ -262,7 +116,7 @@ impl Authorizer {
         record: &mut DecisionRecord,
     ) -> Result<Verdict, Rejection> {
         // The path comes first: a path that could mean two things is refused whoever asks.
-        let path = normal_path(event, asked)?;
+        let path = asked.normal_path(event)?;
         let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
         let claims =
             verify(&token, self.bundle.issuers(), self.bundle.keys(), now).map_err(Rejection::from)?;
@@ -284,10 +138,7 @@ impl Authorizer {
         let request = factory
             .request(principal, entities, &matched, path, facts)
             .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
-        let Some(version) = self.bundle.active(&asked.api.name, asked.stage_name) else {
-            return Err(Rejection::fault("internal", "the policy version was not loaded".to_owned()));
-        };
-        let decision = slice.decide(&request, version);
+        let decision = slice.decide(&request, &asked.stage.version);
         self.answer_by(&decision, &claims, asked, record)
     }
 
@@ -372,7 +223,7 @@ impl Authorizer {
                 let facts = ContextFacts {
                     claims,
                     principal_id: &principal_id,
-                    policy_version: &asked.stage.version,
+                    policy_version: &asked.stage.version.name,
                     bundle_digest: self.bundle.digest(),
                 };
                 let context = fill(&self.bundle.deployment().context, &facts)
@@ -401,26 +252,6 @@ impl Authorizer {
     }
 }
 
-/// What AppSync's answers and facts name as the stage: it has none.
-const APPSYNC_STAGE: &str = "$default";
-
-/// The path in its normal form; `None` for a WebSocket's `$connect`, which has none.
-fn normal_path(event: &AuthorizerEvent<'_>, asked: &Asked<'_>) -> Result<Option<RequestPath>, Rejection> {
-    let PathText::Asked(text) = &asked.path else { return Ok(None) };
-    let encoding = match asked.api.kind {
-        ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => PathEncoding::Raw,
-        ApiKind::Http => PathEncoding::Decoded,
-    };
-    let mut base_paths = asked.api.base_paths.clone();
-    // The path of an HTTP API's event begins with the stage, unless it is `$default`.
-    if asked.api.kind == ApiKind::Http {
-        base_paths.push(asked.stage_name.to_owned());
-    }
-    reconcile(encoding, text, event.path(), &base_paths)
-        .map(Some)
-        .map_err(|error| Rejection::deny("path_refused", error.to_string()))
-}
-
 /// The volatile facts that the schema declares, as far as the event carries them. A header or parameter that the request
 /// has more than once has no one value, so it is not there.
 fn http_facts(event: &AuthorizerEvent<'_>, factory: &EntityFactory, now: Timestamp) -> HttpFacts {
@@ -431,17 +262,14 @@ fn http_facts(event: &AuthorizerEvent<'_>, factory: &EntityFactory, now: Timesta
         client_cert_subject: event
             .client_cert_subject()
             .filter(|_| shape.client_cert_subject)
-            .map(std::borrow::Cow::into_owned),
+            .map(Cow::into_owned),
         headers: facts(&shape.headers, |name| event.header(name)),
         query: facts(&shape.query, |name| event.query(name)),
         stage_variables: facts(&shape.stage_variables, |name| event.stage_variable(name)),
     }
 }
 
-fn facts<'e>(
-    names: &[String],
-    find: impl Fn(&str) -> Option<std::borrow::Cow<'e, str>>,
-) -> Vec<(String, String)> {
+fn facts<'e>(names: &[String], find: impl Fn(&str) -> Option<Cow<'e, str>>) -> Vec<(String, String)> {
     names.iter().filter_map(|name| Some((name.clone(), find(name)?.into_owned()))).collect()
 }
 
@@ -474,44 +302,6 @@ fn reject(rejection: Rejection, asked: &Asked<'_>, record: &mut DecisionRecord) 
     }
 }
 
-fn connect_verb() -> Result<Verb, Rejection> {
-    "GET".parse().map_err(|error: crate::arn::ArnError| Rejection::fault("internal", error.to_string()))
-}
-
-impl Rejection {
-    fn fault(reason: &'static str, detail: String) -> Self {
-        Self { outcome: Outcome::Fault, reason, detail }
-    }
-
-    fn deny(reason: &'static str, detail: String) -> Self {
-        Self { outcome: Outcome::Deny, reason, detail }
-    }
-}
-
-impl From<TokenError> for Rejection {
-    fn from(error: TokenError) -> Self {
-        // That we have no keys of an issuer whom we trust is our fault, and says nothing about the caller.
-        let is_ours = matches!(error, TokenError::KeysUnavailable { .. });
-        let outcome = if is_ours { Outcome::Fault } else { Outcome::Unauthorized };
-        Self { outcome, reason: error.slug(), detail: error.to_string() }
-    }
-}
-
-impl From<CredentialError> for Rejection {
-    fn from(error: CredentialError) -> Self {
-        let outcome = match error {
-            CredentialError::NoHeaderSource { .. } => Outcome::Fault,
-            CredentialError::Missing { .. }
-            | CredentialError::Several { .. }
-            | CredentialError::Scheme { .. }
-            | CredentialError::Empty { .. }
-            | CredentialError::TooLong { .. }
-            | CredentialError::Malformed { .. } => Outcome::Unauthorized,
-        };
-        Self { outcome, reason: error.slug(), detail: error.to_string() }
-    }
-}
-
 /// Runs the pipeline so that a panic in it becomes a fault: not an Allow, and not an `Unauthorized`, which would blame
 /// the caller.
 fn fail_closed(digest: &str, now: Timestamp, answer: impl FnOnce() -> Answered) -> Answered {
@@ -529,60 +319,6 @@ fn fault(mut record: DecisionRecord, reason: &'static str, detail: String) -> An
     record.set_outcome(Outcome::Fault, reason);
     record.detail = Some(detail);
     Answered { reply, record }
-}
-
-fn prepare_version(
-    bundle: &Bundle,
-    version: &PolicyVersion,
-    operations: &[OperationEntities],
-) -> Result<(Arc<EntityFactory>, Vec<Arc<PolicySlice>>), String> {
-    let factory =
-        EntityFactory::new(bundle.vocabulary(), &version.roles).map_err(|error| error.to_string())?;
-    let engine = Engine::new(version.policies().clone());
-    // The slices are the same for every API and stage: their names are attributes, which no scope reads.
-    let slices = operations
-        .iter()
-        .map(|operation| engine.slice_for(operation).map(Arc::new))
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    Ok((Arc::new(factory), slices))
-}
-
-fn stage_names(api: &Api) -> impl Iterator<Item = &str> {
-    let appsync = (api.kind == ApiKind::AppSync).then_some(APPSYNC_STAGE);
-    api.stages.iter().map(crate::arn::Stage::as_str).chain(appsync)
-}
-
-/// Which events an API of a kind sends.
-fn speaks(api: ApiKind, event: EventKind) -> bool {
-    match (api, event) {
-        // An event of payload format 1.0 is a REST event with a `version`; fixtures and tools write it for both.
-        (ApiKind::Rest, EventKind::RestToken | EventKind::RestRequest | EventKind::HttpV1)
-        | (ApiKind::Http, EventKind::HttpV1 | EventKind::HttpV2)
-        | (ApiKind::WebSocket, EventKind::WebSocketConnect)
-        | (ApiKind::AppSync, EventKind::AppSync) => true,
-        (ApiKind::Rest, EventKind::HttpV2 | EventKind::WebSocketConnect | EventKind::AppSync)
-        | (
-            ApiKind::Http,
-            EventKind::RestToken | EventKind::RestRequest | EventKind::WebSocketConnect | EventKind::AppSync,
-        )
-        | (
-            ApiKind::WebSocket,
-            EventKind::RestToken
-            | EventKind::RestRequest
-            | EventKind::HttpV1
-            | EventKind::HttpV2
-            | EventKind::AppSync,
-        )
-        | (
-            ApiKind::AppSync,
-            EventKind::RestToken
-            | EventKind::RestRequest
-            | EventKind::HttpV1
-            | EventKind::HttpV2
-            | EventKind::WebSocketConnect,
-        ) => false,
-    }
 }
 
 fn wire_form(api: &Api, event: EventKind) -> WireForm {

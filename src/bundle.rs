@@ -48,7 +48,7 @@ pub struct Bundle {
     schema: cedar::Schema,
     vocabulary: Vocabulary,
     versions: Versions,
-    policies: BTreeMap<String, PolicyVersion>,
+    policies: BTreeMap<String, Arc<PolicyVersion>>,
     issuers: TrustedIssuers,
     keys: KeyRing,
 }
@@ -82,7 +82,7 @@ impl Bundle {
             if let Some(version) =
                 PolicyVersion::load(folder, files, schema.as_ref(), names.as_ref(), findings)
             {
-                policies.insert((*folder).to_owned(), version);
+                policies.insert((*folder).to_owned(), Arc::new(version));
             }
         }
         let versions = Versions::load(files, &folders, deployment.as_ref(), findings);
@@ -133,13 +133,13 @@ impl Bundle {
 
     /// The policy version that decides for the stage of an API; `None` where no line of versions.toml says so.
     #[must_use]
-    pub fn active(&self, api: &str, stage: &str) -> Option<&PolicyVersion> {
+    pub fn active(&self, api: &str, stage: &str) -> Option<&Arc<PolicyVersion>> {
         self.policies.get(self.versions.active(api, stage)?)
     }
 
     /// All versions of the policies, by name.
     pub fn policy_versions(&self) -> impl Iterator<Item = &PolicyVersion> {
-        self.policies.values()
+        self.policies.values().map(Arc::as_ref)
     }
 
     /// The trusted issuers.
@@ -335,7 +335,7 @@ fn known_names(routes: &RouteTable, issuers: &[ReadIssuer]) -> KnownNames {
 /// What an issuer confers must exist, and what the schema requires of every token the issuer must map.
 fn check_issuers(
     issuers: &[ReadIssuer],
-    policies: &BTreeMap<String, PolicyVersion>,
+    policies: &BTreeMap<String, Arc<PolicyVersion>>,
     vocabulary: Option<&Vocabulary>,
     findings: &mut Findings<'_>,
 ) {

@@ -66,7 +66,7 @@ fn load(settings: &Settings) -> Result<Authorizer, StartError> {
         let files = fetch::read_bundle(&directory).map_err(|error| error.to_string())?;
         let mut bundle = Bundle::load(&files).map_err(|errors| errors.to_string())?;
         trust_development_keys(&mut bundle)?;
-        Authorizer::new(bundle)
+        Authorizer::new(bundle).map_err(|error| error.to_string())
     })
     .unwrap_or_else(|_| Err("checking the bundle panicked: the log names the place".to_owned()))
     .map_err(StartError::Bundle)?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use cedar_gate::authorizer::{Answered, Authorizer};
 use cedar_gate::bundle::policies::PolicyVersion;
@@ -210,7 +211,7 @@ pub(crate) fn why(record: &DecisionRecord, authorizer: &Authorizer) -> String {
     text
 }
 
-fn place(version: Option<&PolicyVersion>, policy: &str) -> String {
+fn place(version: Option<&Arc<PolicyVersion>>, policy: &str) -> String {
     version
         .and_then(|version| version.note(policy))
         .map(|note| format!(" ({}:{})", note.file, note.line))

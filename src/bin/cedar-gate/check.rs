@@ -65,7 +65,7 @@ pub(crate) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
     };
     let summary = summary(&bundle);
     // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
-    Authorizer::new(bundle).map_err(Failure::Message)?;
+    Authorizer::new(bundle).map_err(|error| Failure::Message(error.to_string()))?;
     shell::talk(&format!("{} {summary}", "ok:".green().bold()));
     Ok(Answer::Yes)
 }

@@ -91,7 +91,7 @@ pub(crate) fn run(format: Format) -> Result<Answer, Failure> {
     let key =
         DevelopmentKey::generate(Algorithm::Es256).map_err(|error| Failure::Message(error.to_string()))?;
     bundle.add_development_keys(shell::public_keys(&key)?);
-    let authorizer = Authorizer::new(bundle).map_err(Failure::Message)?;
+    let authorizer = Authorizer::new(bundle).map_err(|error| Failure::Message(error.to_string()))?;
     let now = shell::now()?;
     let answers: Vec<Vec<RequestReport>> = PEOPLE
         .iter()

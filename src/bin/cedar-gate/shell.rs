@@ -132,7 +132,7 @@ pub(crate) fn public_keys(key: &DevelopmentKey) -> Result<JwkSet, Failure> {
 
 /// An authorizer over the bundle at `root`.
 pub(crate) fn load_authorizer(root: &Path) -> Result<Authorizer, Failure> {
-    Authorizer::new(load_bundle(root)?).map_err(Failure::Message)
+    Authorizer::new(load_bundle(root)?).map_err(|error| Failure::Message(error.to_string()))
 }
 
 /// The clock.

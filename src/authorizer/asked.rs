@@ -1,0 +1,188 @@
+//! What an event asks: which method of which stage of which API, all of it named in `authorizer.toml`.
+
+use std::borrow::Cow;
+
+use crate::arn::{ArnError, MethodArn, Target, Verb};
+use crate::bundle::Bundle;
+use crate::bundle::deployment::{Api, ApiKind};
+use crate::event::{AuthorizerEvent, EventKind};
+use crate::iam::{ResourceArn, StageWideArn};
+use crate::path::{PathEncoding, RequestPath, reconcile};
+
+use super::rejection::Rejection;
+use super::stages::{APPSYNC_STAGE, Stage, Stages, stage_names};
+
+/// What is asked: one method of one API's stage.
+pub(super) struct Asked<'a> {
+    pub(super) api: &'a Api,
+    pub(super) stage: &'a Stage,
+    pub(super) stage_name: &'a str,
+    pub(super) verb: Verb,
+    path: PathText,
+    /// `None` for AppSync, whose answers name no resource.
+    pub(super) resource: Option<AskedResource>,
+}
+
+/// What a document about the asked method names.
+pub(super) struct AskedResource {
+    /// The method's own ARN, as it was asked.
+    pub(super) method: MethodArn,
+    /// The stage as a whole, from checked parts alone: the resource of a refusal.
+    pub(super) stage: StageWideArn,
+}
+
+/// The asked path: text from outside that still has to be brought into its normal form, or a fixed name.
+enum PathText {
+    /// The ARN's path, without its leading slash.
+    Asked(String),
+    /// A WebSocket's `$connect`, which has no path.
+    Connect,
+}
+
+impl<'a> Asked<'a> {
+    /// Which API, stage and method are asked for. All of it must be what `authorizer.toml` names: a document computed
+    /// for one API must never be an answer to another.
+    pub(super) fn read(
+        event: &AuthorizerEvent<'_>,
+        bundle: &'a Bundle,
+        stages: &'a Stages,
+    ) -> Result<Self, Rejection> {
+        if event.kind() == EventKind::AppSync {
+            return Self::read_appsync(event, bundle, stages);
+        }
+        let malformed = |error: String| Rejection::fault("malformed_arn", error);
+        let arn: MethodArn = event
+            .method_arn()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error: ArnError| malformed(error.to_string()))?;
+        let api = api(bundle, event.kind(), arn.account_id().as_str(), arn.api_id().as_str())?;
+        let (stage_name, stage) = stage(stages, api, arn.stage().as_str())?;
+        let (verb, path) = match (arn.target(), api.kind) {
+            (Target::Method { verb, path }, ApiKind::Rest | ApiKind::Http) => {
+                (verb.clone(), PathText::Asked(path.clone()))
+            }
+            (Target::RouteKey(key), ApiKind::WebSocket) if key == "$connect" => {
+                (verb("GET")?, PathText::Connect)
+            }
+            (Target::Method { .. } | Target::RouteKey(_), _) => {
+                return Err(malformed(format!(
+                    "the ARN of API `{}` names no method that its kind has",
+                    api.name
+                )));
+            }
+        };
+        let stage_wide = ResourceArn::stage_wide(
+            arn.partition(),
+            arn.region(),
+            arn.account_id().as_str(),
+            arn.api_id().as_str(),
+            arn.stage().as_str(),
+        )
+        .map_err(|error| malformed(error.to_string()))?;
+        let resource = Some(AskedResource { method: arn, stage: stage_wide });
+        Ok(Self { api, stage, stage_name, verb, path, resource })
+    }
+
+    /// AppSync names no method: its requests are what its one HTTP operation is, `POST /graphql`.
+    fn read_appsync(
+        event: &AuthorizerEvent<'_>,
+        bundle: &'a Bundle,
+        stages: &'a Stages,
+    ) -> Result<Self, Rejection> {
+        let account = event.account_id().unwrap_or_default();
+        let id = event.api_id().unwrap_or_default();
+        let api = api(bundle, event.kind(), &account, &id)?;
+        let (stage_name, stage) = stage(stages, api, APPSYNC_STAGE)?;
+        let path = PathText::Asked("graphql".to_owned());
+        Ok(Self { api, stage, stage_name, verb: verb("POST")?, path, resource: None })
+    }
+
+    /// The path in its normal form; `None` for a WebSocket's `$connect`, which has none.
+    pub(super) fn normal_path(&self, event: &AuthorizerEvent<'_>) -> Result<Option<RequestPath>, Rejection> {
+        let PathText::Asked(text) = &self.path else { return Ok(None) };
+        let encoding = match self.api.kind {
+            ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => PathEncoding::Raw,
+            ApiKind::Http => PathEncoding::Decoded,
+        };
+        // The path of an HTTP API's event begins with the stage, unless it is `$default`.
+        let base_paths: Cow<'_, [String]> = match self.api.kind {
+            ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Cow::Borrowed(&self.api.base_paths),
+            ApiKind::Http => {
+                let stage = [self.stage_name.to_owned()];
+                Cow::Owned(self.api.base_paths.iter().cloned().chain(stage).collect())
+            }
+        };
+        reconcile(encoding, text, event.path(), &base_paths)
+            .map(Some)
+            .map_err(|error| Rejection::deny("path_refused", error.to_string()))
+    }
+}
+
+/// The API of that account and id, if it is one that sends such events.
+fn api<'a>(bundle: &'a Bundle, event: EventKind, account: &str, id: &str) -> Result<&'a Api, Rejection> {
+    let api = bundle.deployment().api(account, id).ok_or_else(|| {
+        let detail = format!(
+            "API `{}` of account `{}` is not named in schema/authorizer.toml",
+            id.escape_debug(),
+            account.escape_debug()
+        );
+        Rejection::fault("unknown_api", detail)
+    })?;
+    if speaks(api.kind, event) {
+        return Ok(api);
+    }
+    let detail = format!("API `{}` sent an event of kind {event}, which its kind does not send", api.name);
+    Err(Rejection::fault("wrong_api_kind", detail))
+}
+
+fn stage<'a>(stages: &'a Stages, api: &'a Api, name: &str) -> Result<(&'a str, &'a Stage), Rejection> {
+    let named = stage_names(api).find(|stage| *stage == name).ok_or_else(|| {
+        let detail = format!("API `{}` has no stage `{name}` in schema/authorizer.toml", api.name);
+        Rejection::fault("unknown_stage", detail)
+    })?;
+    let stage = stages.find(&api.name, named).ok_or_else(|| {
+        let detail = format!(
+            "no policy version decides stage `{name}` of API `{}`: see policies/versions.toml",
+            api.name
+        );
+        Rejection::fault("no_policy_version", detail)
+    })?;
+    Ok((named, stage))
+}
+
+fn verb(text: &str) -> Result<Verb, Rejection> {
+    text.parse().map_err(|error: ArnError| Rejection::fault("internal", error.to_string()))
+}
+
+/// Which events an API of a kind sends.
+fn speaks(api: ApiKind, event: EventKind) -> bool {
+    match (api, event) {
+        // An event of payload format 1.0 is a REST event with a `version`; fixtures and tools write it for both.
+        (ApiKind::Rest, EventKind::RestToken | EventKind::RestRequest | EventKind::HttpV1)
+        | (ApiKind::Http, EventKind::HttpV1 | EventKind::HttpV2)
+        | (ApiKind::WebSocket, EventKind::WebSocketConnect)
+        | (ApiKind::AppSync, EventKind::AppSync) => true,
+        (ApiKind::Rest, EventKind::HttpV2 | EventKind::WebSocketConnect | EventKind::AppSync)
+        | (
+            ApiKind::Http,
+            EventKind::RestToken | EventKind::RestRequest | EventKind::WebSocketConnect | EventKind::AppSync,
+        )
+        | (
+            ApiKind::WebSocket,
+            EventKind::RestToken
+            | EventKind::RestRequest
+            | EventKind::HttpV1
+            | EventKind::HttpV2
+            | EventKind::AppSync,
+        )
+        | (
+            ApiKind::AppSync,
+            EventKind::RestToken
+            | EventKind::RestRequest
+            | EventKind::HttpV1
+            | EventKind::HttpV2
+            | EventKind::WebSocketConnect,
+        ) => false,
+    }
+}

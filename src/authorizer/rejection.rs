@@ -1,0 +1,50 @@
+//! Why an event gets no decision, and what its caller gets instead.
+
+use crate::credential::CredentialError;
+use crate::jose::TokenError;
+use crate::record::Outcome;
+
+/// Why an event gets no decision.
+#[derive(Clone, Debug)]
+pub(super) struct Rejection {
+    /// What the caller gets: not an allow.
+    pub(super) outcome: Outcome,
+    /// Why, as a stable word.
+    pub(super) reason: &'static str,
+    /// Why, in words for the log.
+    pub(super) detail: String,
+}
+
+impl Rejection {
+    pub(super) fn fault(reason: &'static str, detail: String) -> Self {
+        Self { outcome: Outcome::Fault, reason, detail }
+    }
+
+    pub(super) fn deny(reason: &'static str, detail: String) -> Self {
+        Self { outcome: Outcome::Deny, reason, detail }
+    }
+}
+
+impl From<TokenError> for Rejection {
+    fn from(error: TokenError) -> Self {
+        // That we have no keys of an issuer whom we trust is our fault, and says nothing about the caller.
+        let is_ours = matches!(error, TokenError::KeysUnavailable { .. });
+        let outcome = if is_ours { Outcome::Fault } else { Outcome::Unauthorized };
+        Self { outcome, reason: error.slug(), detail: error.to_string() }
+    }
+}
+
+impl From<CredentialError> for Rejection {
+    fn from(error: CredentialError) -> Self {
+        let outcome = match error {
+            CredentialError::NoHeaderSource { .. } => Outcome::Fault,
+            CredentialError::Missing { .. }
+            | CredentialError::Several { .. }
+            | CredentialError::Scheme { .. }
+            | CredentialError::Empty { .. }
+            | CredentialError::TooLong { .. }
+            | CredentialError::Malformed { .. } => Outcome::Unauthorized,
+        };
+        Self { outcome, reason: error.slug(), detail: error.to_string() }
+    }
+}

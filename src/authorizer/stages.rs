@@ -1,0 +1,106 @@
+//! The stages of the APIs, each prepared once: its entities, and for each operation the policies that can apply.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::arn;
+use crate::bundle::Bundle;
+use crate::bundle::deployment::{Api, ApiKind};
+use crate::bundle::policies::PolicyVersion;
+use crate::decision::{Engine, EngineError, PolicySlice};
+use crate::entities::{EntityError, EntityFactory, OperationEntities};
+
+/// Every stage that a policy version decides, by API and name.
+#[derive(Debug)]
+pub(super) struct Stages(HashMap<String, HashMap<String, Stage>>);
+
+/// One stage of one API, ready to be asked.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// The policies that decide.
+    pub(super) version: Arc<PolicyVersion>,
+    /// What makes principals and requests.
+    pub(super) factory: Arc<EntityFactory>,
+    /// Each operation's entities and the policies that can apply to it, in the order of the route table.
+    pub(super) operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
+}
+
+/// Why a bundle cannot be prepared: a defect of ours, because what a bundle's author could get wrong is found when it is
+/// loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// The schema's actions cannot be read.
+    #[error("the actions of the schema cannot be read: {0}")]
+    Actions(String),
+    /// An entity cannot be made.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// The policies of an operation cannot be put together.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// What a policy version needs, whichever stages it decides.
+struct PreparedVersion {
+    factory: Arc<EntityFactory>,
+    slices: Vec<Arc<PolicySlice>>,
+}
+
+impl Stages {
+    pub(super) fn prepare(bundle: &Bundle) -> Result<Self, PrepareError> {
+        let actions =
+            bundle.schema().action_entities().map_err(|error| PrepareError::Actions(error.to_string()))?;
+        let mut versions: HashMap<&str, PreparedVersion> = HashMap::new();
+        let mut stages: HashMap<String, HashMap<String, Stage>> = HashMap::new();
+        for api in &bundle.deployment().apis {
+            for stage in stage_names(api) {
+                let Some(version) = bundle.active(&api.name, stage) else { continue };
+                let entity = |operation| {
+                    OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions)
+                };
+                let entities: Vec<OperationEntities> =
+                    bundle.routes().operations().iter().map(entity).collect::<Result<_, _>>()?;
+                let prepared = match versions.remove(version.name.as_str()) {
+                    Some(prepared) => prepared,
+                    None => PreparedVersion::new(bundle, version, &entities)?,
+                };
+                let ready = Stage {
+                    version: Arc::clone(version),
+                    factory: Arc::clone(&prepared.factory),
+                    operations: entities.into_iter().zip(prepared.slices.iter().map(Arc::clone)).collect(),
+                };
+                versions.insert(&version.name, prepared);
+                stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
+            }
+        }
+        Ok(Self(stages))
+    }
+
+    pub(super) fn find(&self, api: &str, stage: &str) -> Option<&Stage> {
+        self.0.get(api)?.get(stage)
+    }
+}
+
+impl PreparedVersion {
+    fn new(
+        bundle: &Bundle,
+        version: &PolicyVersion,
+        operations: &[OperationEntities],
+    ) -> Result<Self, PrepareError> {
+        let factory = Arc::new(EntityFactory::new(bundle.vocabulary(), &version.roles)?);
+        let engine = Engine::new(version.policies().clone());
+        // The slices are the same for every API and stage: their names are attributes, which no scope reads.
+        let slice = |operation| engine.slice_for(operation).map(Arc::new);
+        let slices = operations.iter().map(slice).collect::<Result<_, _>>()?;
+        Ok(Self { factory, slices })
+    }
+}
+
+/// What AppSync's facts name as the stage: it has none.
+pub(super) const APPSYNC_STAGE: &str = "$default";
+
+/// The stages of an API.
+pub(super) fn stage_names(api: &Api) -> impl Iterator<Item = &str> {
+    let appsync = (api.kind == ApiKind::AppSync).then_some(APPSYNC_STAGE);
+    api.stages.iter().map(arn::Stage::as_str).chain(appsync)
+}
