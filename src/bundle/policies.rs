@@ -183,8 +183,10 @@ impl PolicyFiles {
         let validator = cedar::Validator::new(schema.clone());
         let result = validator.validate_with_level(&self.policies, cedar::ValidationMode::Strict, 1);
         let mut errors: Vec<&cedar::ValidationError> = result.validation_errors().collect();
-        errors
-            .sort_by_key(|error| (error.policy_id().to_string(), first_span(*error).map(|span| span.start)));
+        // Cedar gives them in no order; a person meets them as they stand.
+        errors.sort_by_cached_key(|error| {
+            (error.policy_id().to_string(), first_span(*error).map(|span| span.start), error.to_string())
+        });
         for error in errors {
             let id = error.policy_id().to_string();
             let (file, span) = self.spans.get(&id).cloned().unwrap_or_default();
