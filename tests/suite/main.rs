@@ -15,7 +15,7 @@ mod dependencies;
 mod events;
 #[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime;
-#[cfg(feature = "lambda")]
+#[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime_api;
 mod source;
 mod tidy;
