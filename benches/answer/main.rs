@@ -1,0 +1,142 @@
+//! What an answer costs, beside the one thing in it that nobody can avoid: the RS256 check of its token.
+//!
+//! `cargo bench --bench answer` measures the raw check by aws-lc-rs and whole answers, event bytes to response bytes,
+//! **in turns within one run**, prints each one's ratio to the check, and fails when the ratio of an answer is above
+//! [`PROMISE`]. The same way it shows what each stage of an answer costs, and how a decision grows with the policies.
+//! Then criterion measures each by itself and compares with the last time.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark reads clocks and files, reports on stdout and stops at whatever fails"
+)]
+
+mod growth;
+mod stages;
+mod subject;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+
+use crate::subject::{NOW, Subject};
+
+/// The most that an answer may cost, in raw RS256 checks.
+const PROMISE: f64 = 3.0;
+
+/// Turns: enough for a median that a busy machine does not move.
+const ROUNDS: usize = 61;
+
+/// How long one side's turn lasts.
+const TURN: Duration = Duration::from_millis(5);
+
+/// Something to measure, under its name.
+type Measured<'a> = (String, Box<dyn Fn() + 'a>);
+
+fn main() -> ExitCode {
+    // `cargo test` starts benchmarks too, without this argument, to see that they run.
+    let tables = std::env::args().any(|argument| argument == "--bench");
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    let subject = Subject::new();
+    let raw = raw_check(&subject);
+    let mut kept = true;
+    let mut report = |group: &str, promise: Option<f64>, measured: &[Measured<'_>]| {
+        if tables {
+            kept &= compare(group, promise, &raw, measured);
+        }
+        let mut group = criterion.benchmark_group(group);
+        for (name, run) in measured {
+            group.bench_function(name, |bencher| bencher.iter(run));
+        }
+        group.finish();
+    };
+    report("answer", Some(PROMISE), &answers(&subject));
+    stages::with(&subject, |stages| report("stage", None, &stages));
+    growth::with(&subject, |decisions| report("decision", None, &decisions));
+    report("check", None, &[raw_check(&subject)]);
+    criterion.final_summary();
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn measured<'a, T>(name: impl Into<String>, run: impl Fn() -> T + 'a) -> Measured<'a> {
+    (name.into(), Box::new(move || drop(black_box(run()))))
+}
+
+fn raw_check(subject: &Subject) -> Measured<'_> {
+    measured("raw RS256 check", || {
+        let message = black_box(subject.signed.as_bytes());
+        subject.key.verify_sig(message, &subject.signature).expect("the signature is right");
+    })
+}
+
+fn answers(subject: &Subject) -> [Measured<'_>; 2] {
+    let answer = |event| subject.authorizer.answer(black_box(event), NOW);
+    [
+        measured("TOKEN event", move || answer(&subject.token_event)),
+        measured("REQUEST event", move || answer(&subject.request_event)),
+    ]
+}
+
+/// Measures all in turns, the raw check first, prints the table, and says whether the promise is kept.
+fn compare(group: &str, promise: Option<f64>, raw: &Measured<'_>, measured: &[Measured<'_>]) -> bool {
+    let runs: Vec<&Measured<'_>> = std::iter::once(raw).chain(measured).collect();
+    let batches: Vec<u32> = runs.iter().map(|(_, run)| batch(run)).collect();
+    let mut times: Vec<Vec<f64>> = vec![Vec::with_capacity(ROUNDS); runs.len()];
+    for _ in 0..ROUNDS {
+        for (((_, run), batch), times) in runs.iter().zip(&batches).zip(&mut times) {
+            times.push(microseconds(run, *batch));
+        }
+    }
+    let raw = times.first().cloned().unwrap_or_default();
+    println!(
+        "{:<36}{:>12}{:>10}{:>8}",
+        format!("{group}: {ROUNDS} turns each"),
+        "median us",
+        "min us",
+        "ratio"
+    );
+    let mut highest = 0.0_f64;
+    for ((name, _), times) in runs.iter().zip(times) {
+        // Paired by turn: what disturbs a turn disturbs both sides.
+        let ratio = median(times.iter().zip(&raw).map(|(time, raw)| time / raw).collect());
+        let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("{name:<36}{:>12.2}{least:>10.2}{ratio:>8.2}", median(times));
+        highest = highest.max(ratio);
+    }
+    let kept = promise.is_none_or(|promise| highest <= promise);
+    if let Some(promise) = promise {
+        println!("promise: at most {promise:.1} x the raw check: {}", if kept { "kept" } else { "BROKEN" });
+    }
+    println!();
+    kept
+}
+
+/// How many runs fill a turn; this also warms up.
+fn batch(run: &dyn Fn()) -> u32 {
+    let started = Instant::now();
+    let mut count = 0;
+    while started.elapsed() < TURN * 4 {
+        run();
+        count += 1;
+    }
+    (count / 4).max(1)
+}
+
+fn microseconds(run: &dyn Fn(), count: u32) -> f64 {
+    let started = Instant::now();
+    for _ in 0..count {
+        run();
+    }
+    started.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
