@@ -128,7 +128,10 @@ impl Authorizer {
         let Some((entities, slice)) = asked.stage.operations.get(operation.id().index()) else {
             return Err(Rejection::fault("internal", "the operation was not prepared".to_owned()));
         };
-        let facts = http_facts(event, &asked.stage.factory, now);
+        let facts = match slice.reads_http() {
+            true => http_facts(event, &asked.stage.factory, now),
+            false => HttpFacts::default(),
+        };
         let path = path.as_ref().map_or("", RequestPath::as_str);
         let factory = &asked.stage.factory;
         let principal = factory

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use cedar_policy as cedar;
+use serde_json::Value;
 
 use crate::bundle::policies::PolicyVersion;
 use crate::entities::{AccessRequest, OperationEntities};
@@ -15,12 +16,14 @@ use crate::entities::{AccessRequest, OperationEntities};
 #[derive(Clone, Debug)]
 pub struct Engine {
     policies: cedar::PolicySet,
+    http_readers: HashSet<cedar::PolicyId>,
 }
 
 /// The policies of an [`Engine`] that can apply to one action on one resource, whoever asks.
 #[derive(Clone, Debug)]
 pub struct PolicySlice {
     policies: cedar::PolicySet,
+    reads_http: bool,
 }
 
 /// Exactly Cedar's answer.
@@ -82,7 +85,9 @@ impl Engine {
     /// An engine over a set of policies. Templates in it decide nothing.
     #[must_use]
     pub fn new(policies: cedar::PolicySet) -> Self {
-        Self { policies }
+        let readers = policies.policies().filter(|policy| reads_http(policy));
+        let http_readers = readers.map(|policy| policy.id().clone()).collect();
+        Self { policies, http_readers }
     }
 
     /// Cedar's answer to a request.
@@ -96,13 +101,9 @@ impl Engine {
     ) -> Result<EngineAnswer, EngineError> {
         let slice = match (request.action(), request.resource()) {
             (Some(action), Some(resource)) => {
-                let lineage = |uid: &cedar::EntityUid| {
-                    let ancestors = entities.ancestors(uid).into_iter().flatten().cloned();
-                    Lineage::new(uid.clone(), ancestors)
-                };
-                self.slice(&lineage(action), &lineage(resource))?
+                self.slice(&Lineage::of(action, entities), &Lineage::of(resource, entities))?
             }
-            (None, _) | (_, None) => PolicySlice { policies: self.policies.clone() },
+            (None, _) | (_, None) => self.whole(),
         };
         Ok(slice.evaluate(request, entities))
     }
@@ -112,7 +113,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::evaluate`].
     pub fn slice_for(&self, operation: &OperationEntities) -> Result<PolicySlice, EngineError> {
-        self.slice(&Lineage::of(&operation.action), &Lineage::of(&operation.route))
+        let entities = operation.entities();
+        self.slice(&Lineage::of(operation.action(), entities), &Lineage::of(operation.route(), entities))
     }
 
     /// A policy outside the slice has a scope that is false for this action or this resource. Evaluating a scope cannot
@@ -126,11 +128,16 @@ impl Engine {
         for policy in candidates {
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
-                return Ok(PolicySlice { policies: self.policies.clone() });
+                return Ok(self.whole());
             }
             policies.add(policy.clone()).map_err(|error| EngineError(error.to_string()))?;
         }
-        Ok(PolicySlice { policies })
+        let reads_http = policies.policies().any(|policy| self.http_readers.contains(policy.id()));
+        Ok(PolicySlice { policies, reads_http })
+    }
+
+    fn whole(&self) -> PolicySlice {
+        PolicySlice { policies: self.policies.clone(), reads_http: !self.http_readers.is_empty() }
     }
 }
 
@@ -145,6 +152,13 @@ impl PolicySlice {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a policy may read the volatile facts, `context.http`. Where none can, they need not be there: Cedar is
+    /// slow to take in addresses and moments.
+    #[must_use]
+    pub fn reads_http(&self) -> bool {
+        self.reads_http
     }
 
     /// Cedar's answer to a request for the slice's action and resource.
@@ -223,15 +237,9 @@ struct Lineage {
 }
 
 impl Lineage {
-    fn new(uid: cedar::EntityUid, ancestors: impl Iterator<Item = cedar::EntityUid>) -> Self {
-        let all = ancestors.chain([uid.clone()]).collect();
-        Self { uid, all }
-    }
-
-    /// The lineage of an entity that names its whole closure as parents.
-    fn of(entity: &cedar::Entity) -> Self {
-        let (uid, _, parents) = entity.clone().into_inner();
-        Self::new(uid, parents.into_iter())
+    fn of(uid: &cedar::EntityUid, entities: &cedar::Entities) -> Self {
+        let ancestors = entities.ancestors(uid).into_iter().flatten();
+        Self { uid: uid.clone(), all: ancestors.chain([uid]).cloned().collect() }
     }
 
     fn satisfies_action(&self, constraint: &cedar::ActionConstraint) -> bool {
@@ -252,5 +260,90 @@ impl Lineage {
                 self.uid.type_name() == kind && self.all.contains(uid)
             }
         }
+    }
+}
+
+/// Whether a policy may read `context.http`: it names that attribute, or uses the context otherwise than by naming an
+/// attribute of it. A policy that cannot be looked into may.
+fn reads_http(policy: &cedar::Policy) -> bool {
+    policy.to_json().map_or(true, |json| mentions_http(&json))
+}
+
+fn mentions_http(expression: &Value) -> bool {
+    match expression {
+        Value::Object(members) => {
+            is_context(expression)
+                || members.iter().any(|(operator, operand)| match context_attribute(operator, operand) {
+                    Some(attribute) => attribute == "http",
+                    None => mentions_http(operand),
+                })
+        }
+        Value::Array(items) => items.iter().any(mentions_http),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// The attribute in `context.attribute` and `context has attribute`.
+fn context_attribute<'e>(operator: &str, operand: &'e Value) -> Option<&'e str> {
+    let names_one = matches!(operator, "." | "has") && operand.get("left").is_some_and(is_context);
+    operand.get("attr").filter(|_| names_one)?.as_str()
+}
+
+/// The variable `context` in Cedar's JSON policy format.
+fn is_context(expression: &Value) -> bool {
+    expression.get("Var").and_then(Value::as_str) == Some("context")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(policies: &str) -> Engine {
+        Engine::new(policies.parse().unwrap())
+    }
+
+    #[test]
+    fn no_reader_of_the_volatile_facts_is_overlooked() {
+        for (condition, expected) in [
+            ("true", false),
+            ("context.path == \"/orders\"", false),
+            ("context.params.http == \"http\"", false),
+            ("context.params has http && principal.http == resource", false),
+            ("{ context: \"context\" }.context == \"http\"", false),
+            ("context.http.source_ip.isLoopback()", true),
+            ("context[\"http\"].time < datetime(\"2026-01-01\")", true),
+            ("context[\"\\u{68}ttp\"] has time", true),
+            ("context has http", true),
+            ("context has http.headers", true),
+            ("context.path like \"*\" && !(context.http has source_ip)", true),
+            ("(if principal has x then context else context).path == \"\"", true),
+            ("[context].contains({ http: {} })", true),
+            ("{ all: context }.all.http has time", true),
+            ("context == principal.last", true),
+            ("principal.last == context", true),
+            ("context has path && ip(\"127.0.0.1\") == context.http.source_ip", true),
+        ] {
+            for kind in ["when", "unless"] {
+                let text = format!("forbid (principal, action, resource) {kind} {{ {condition} }};");
+                assert_eq!(engine(&text).whole().reads_http(), expected, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slice_reads_what_its_own_policies_read() {
+        let engine = engine(
+            r#"@id("a") permit (principal, action == Action::"a", resource);
+               @id("b") permit (principal, action == Action::"b", resource) when { context.http has time };"#,
+        );
+        let slice = |action: &str| {
+            let uid = |text: &str| text.parse::<cedar::EntityUid>().unwrap();
+            let entities = cedar::Entities::empty();
+            let (action, route) = (uid(&format!("Action::\"{action}\"")), uid("Route::\"/\""));
+            engine.slice(&Lineage::of(&action, &entities), &Lineage::of(&route, &entities)).unwrap()
+        };
+        assert_eq!((slice("a").len(), slice("a").reads_http()), (1, false));
+        assert_eq!((slice("b").len(), slice("b").reads_http()), (1, true));
+        assert_eq!((slice("c").len(), slice("c").reads_http()), (0, false));
     }
 }

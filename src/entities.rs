@@ -30,10 +30,9 @@ pub struct EntityFactory {
 /// The action and the route of one operation, as one API and stage see it. Made once, not per request.
 #[derive(Clone, Debug)]
 pub struct OperationEntities {
-    /// The action and every group it is in.
-    pub action: cedar::Entity,
-    /// The route and every path and tag it is in.
-    pub route: cedar::Entity,
+    action: cedar::EntityUid,
+    route: cedar::EntityUid,
+    store: cedar::Entities,
 }
 
 /// Who asks for what, in Cedar's terms.
@@ -41,7 +40,7 @@ pub struct OperationEntities {
 pub struct AccessRequest {
     /// Principal, action, resource and context.
     pub request: cedar::Request,
-    /// The three entities that the request names.
+    /// The three entities that the request names, each with everything it is in.
     pub entities: cedar::Entities,
 }
 
@@ -113,16 +112,11 @@ impl EntityFactory {
             PrincipalKind::User => (&self.user, &self.vocabulary.user),
             PrincipalKind::Client => (&self.client, &self.vocabulary.client),
         };
-        let parents: HashSet<cedar::EntityUid> = claims
-            .roles()
-            .iter()
-            .filter_map(|role| self.roles.get(role))
-            .flatten()
-            .cloned()
-            .chain(claims.tenant().map(|tenant| uid(&self.tenant, tenant)))
-            .collect();
-        cedar::Entity::new(uid(kind, &principal_id(claims)), principal_attributes(claims, shape)?, parents)
-            .map_err(|error| EntityError::Cedar(error.to_string()))
+        let roles = claims.roles().iter().filter_map(|role| self.roles.get(role)).flatten().cloned();
+        let tenant = claims.tenant().map(|tenant| uid(&self.tenant, tenant));
+        let attributes = principal_attributes(claims, shape)?;
+        cedar::Entity::new_with_tags(uid(kind, &principal_id(claims)), attributes, roles.chain(tenant), [])
+            .map_err(cedar_error)
     }
 
     /// Puts a request together.
@@ -144,11 +138,11 @@ impl EntityFactory {
             ("http".to_owned(), http(facts)?),
         ])
         .map_err(cedar_error)?;
-        let (action, route) = (&operation.action, &operation.route);
-        let request = cedar::Request::new(principal.uid(), action.uid(), route.uid(), context, None)
-            .map_err(cedar_error)?;
-        let entities = cedar::Entities::from_entities([principal, action.clone(), route.clone()], None)
-            .map_err(cedar_error)?;
+        let (action, route) = (operation.action.clone(), operation.route.clone());
+        let request =
+            cedar::Request::new(principal.uid(), action, route, context, None).map_err(cedar_error)?;
+        // The store of the operation is complete already, so Cedar looks at the principal's parents alone.
+        let entities = operation.store.clone().add_entities([principal], None).map_err(cedar_error)?;
         Ok(AccessRequest { request, entities })
     }
 
@@ -187,11 +181,31 @@ impl OperationEntities {
             .filter(|(name, _)| vocabulary.route.contains(*name))
             .map(|(name, value)| (name.to_owned(), string(value)))
             .collect();
-        Ok(Self {
-            action: cedar::Entity::new_no_attrs(action, groups),
-            route: cedar::Entity::new(uid(&type_name("Route")?, &template), attributes, parents)
-                .map_err(|error| EntityError::Cedar(error.to_string()))?,
-        })
+        let route = uid(&type_name("Route")?, &template);
+        let entities = [
+            cedar::Entity::new_no_attrs(action.clone(), groups),
+            cedar::Entity::new(route.clone(), attributes, parents).map_err(cedar_error)?,
+        ];
+        let store = cedar::Entities::from_entities(entities, None).map_err(cedar_error)?;
+        Ok(Self { action, route, store })
+    }
+
+    /// The operation's action.
+    #[must_use]
+    pub fn action(&self) -> &cedar::EntityUid {
+        &self.action
+    }
+
+    /// The operation's route.
+    #[must_use]
+    pub fn route(&self) -> &cedar::EntityUid {
+        &self.route
+    }
+
+    /// The action with every group it is in, and the route with every path and tag it is in.
+    #[must_use]
+    pub fn entities(&self) -> &cedar::Entities {
+        &self.store
     }
 }
 
@@ -209,9 +223,9 @@ pub fn principal_id(claims: &VerifiedClaims) -> String {
 fn principal_attributes(
     claims: &VerifiedClaims,
     shape: &PrincipalShape,
-) -> Result<HashMap<String, Value>, EntityError> {
+) -> Result<Vec<(String, Value)>, EntityError> {
     let optional = |text: Option<&str>| text.map(string);
-    let mut attributes: HashMap<String, Value> = [
+    let mut attributes: Vec<(String, Value)> = [
         ("sub", Some(string(claims.subject()))),
         ("issuer", Some(string(claims.issuer()))),
         ("client_id", optional(claims.client_id())),
@@ -233,7 +247,7 @@ fn principal_attributes(
                 None => {}
             }
         }
-        attributes.insert("claims".to_owned(), record(fields)?);
+        attributes.push(("claims".to_owned(), record(fields)?));
     }
     Ok(attributes)
 }

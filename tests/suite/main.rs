@@ -13,6 +13,8 @@
 mod bundle;
 mod dependencies;
 mod events;
+#[cfg(feature = "cli")]
+mod facts;
 #[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime;
 #[cfg(all(feature = "cli", feature = "lambda"))]
