@@ -4,6 +4,7 @@
 use cedar_policy as cedar;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::decision::{Effect, Engine};
 
@@ -16,28 +17,20 @@ struct Test {
     #[serde(default)]
     schema: Option<String>,
     #[serde(default)]
-    entities: Vec<Value>,
+    entities: Option<Box<RawValue>>,
     requests: Vec<RequestLine>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestLine {
-    principal: Option<EntityName>,
-    action: EntityName,
-    resource: Option<EntityName>,
+    principal: Option<Value>,
+    action: Value,
+    resource: Option<Value>,
     #[serde(default)]
-    context: Option<Value>,
+    context: Option<Box<RawValue>>,
     #[serde(default)]
     validate: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntityName {
-    #[serde(rename = "type")]
-    kind: String,
-    id: String,
 }
 
 /// One line out.
@@ -94,7 +87,9 @@ fn prepare(test: Test) -> Result<Outcome, String> {
         let validator = cedar::Validator::new(schema.clone());
         validator.validate(&policies, cedar::ValidationMode::Strict).validation_passed()
     });
-    let entities = cedar::Entities::from_json_value(Value::Array(test.entities), schema.as_ref())
+    // Cedar reads the text itself: it refuses a member that stands twice, which a JSON value no longer shows.
+    let entities = test.entities.as_deref().map_or("[]", RawValue::get);
+    let entities = cedar::Entities::from_json_str(entities, schema.as_ref())
         .map_err(|error| format!("entities: {}", one_line(&error)))?;
     let engine = Engine::new(policies);
     let results = test
@@ -112,21 +107,17 @@ fn evaluate(
     schema: Option<&cedar::Schema>,
     line: RequestLine,
 ) -> Result<RequestOutcome, String> {
-    let schema = if line.validate {
-        Some(schema.ok_or("the request is to be validated, but there is no schema")?)
-    } else {
-        None
+    let required = match (line.validate, schema) {
+        (true, None) => return Err("the request is to be validated, but there is no schema".to_owned()),
+        (true, Some(schema)) => Some(schema),
+        (false, _) => None,
     };
     let action = uid(&line.action)?;
-    let context = cedar::Context::from_json_value(
-        line.context.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        schema.map(|schema| (schema, &action)),
-    )
-    .map_err(|error| format!("context: {}", one_line(&error)))?;
+    let context = context(line.context.as_deref(), schema, &action, line.validate)?;
     // A request that leaves its principal or resource out has one that no scope and no entity names.
     let principal = line.principal.as_ref().map_or_else(unspecified, uid)?;
     let resource = line.resource.as_ref().map_or_else(unspecified, uid)?;
-    let request = cedar::Request::new(principal, action, resource, context, schema)
+    let request = cedar::Request::new(principal, action, resource, context, required)
         .map_err(|error| format!("request: {}", one_line(&error)))?;
     let answer = engine.evaluate(&request, entities).map_err(|error| one_line(&error))?;
     Ok(RequestOutcome::Answer {
@@ -165,15 +156,32 @@ fn parse_schema(text: &str) -> Result<cedar::Schema, String> {
     }
 }
 
-fn uid(name: &EntityName) -> Result<cedar::EntityUid, String> {
-    let kind: cedar::EntityTypeName = name.kind.parse().map_err(|error: cedar::ParseErrors| {
-        format!("`{}` is not an entity type: {}", name.kind.escape_debug(), one_line(&error))
-    })?;
-    Ok(cedar::EntityUid::from_type_name_and_id(kind, cedar::EntityId::new(&name.id)))
+/// The context as Cedar's own test runner reads it: by the schema where there is one, whether or not the request is
+/// validated, so that `"127.0.0.1"` can be an address. A request that is not validated may also have an action or a
+/// context that the schema does not know; then it is read as it stands.
+fn context(
+    json: Option<&RawValue>,
+    schema: Option<&cedar::Schema>,
+    action: &cedar::EntityUid,
+    validate: bool,
+) -> Result<cedar::Context, String> {
+    let json = json.map_or("{}", RawValue::get);
+    let plain = || cedar::Context::from_json_str(json, None);
+    let context = match schema.map(|schema| cedar::Context::from_json_str(json, Some((schema, action)))) {
+        None => plain(),
+        Some(Err(_)) if !validate => plain(),
+        Some(context) => context,
+    };
+    context.map_err(|error| format!("context: {}", one_line(&error)))
+}
+
+/// `{"type", "id"}`, or the same under `__entity`.
+fn uid(name: &Value) -> Result<cedar::EntityUid, String> {
+    cedar::EntityUid::from_json(name.clone()).map_err(|error| one_line(&error))
 }
 
 fn unspecified() -> Result<cedar::EntityUid, String> {
-    uid(&EntityName { kind: "Unspecified".to_owned(), id: String::new() })
+    uid(&serde_json::json!({ "type": "Unspecified", "id": "" }))
 }
 
 /// An error with its causes, on one line.

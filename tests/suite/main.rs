@@ -12,6 +12,8 @@
 
 mod bundle;
 mod dependencies;
+#[cfg(feature = "cli")]
+mod engine;
 mod events;
 #[cfg(feature = "cli")]
 mod facts;
