@@ -397,7 +397,9 @@ impl<'a> Members<'a> {
     }
 
     fn is_connect(&self) -> bool {
-        self.text("methodArn").is_some_and(|arn| arn.ends_with("/$connect"))
+        // The ARN of a REST method can end so too, but its verb stands before the path: the client wrote that one.
+        let is_route_key = |arn: &str| arn.splitn(4, '/').skip(2).eq(["$connect"]);
+        self.text("methodArn").is_some_and(is_route_key)
             || self.context_text("eventType").is_some_and(|event_type| event_type == "CONNECT")
     }
 

@@ -399,6 +399,8 @@ fn the_kind_is_told_by_type_version_arn_and_context() {
         (r#"{"type":"REQUEST","version":"1.0","methodArn":"a"}"#, EventKind::HttpV1),
         (r#"{"type":"REQUEST","version":"1.0","methodArn":"a/$connect"}"#, EventKind::HttpV1),
         (r#"{"type":"REQUEST","methodArn":"a/s/$connect"}"#, EventKind::WebSocketConnect),
+        (r#"{"type":"REQUEST","methodArn":"a/s/GET/$connect"}"#, EventKind::RestRequest),
+        (r#"{"type":"REQUEST","methodArn":"a/s/GET/x/$connect"}"#, EventKind::RestRequest),
         (
             r#"{"type":"REQUEST","methodArn":"a","requestContext":{"eventType":"CONNECT"}}"#,
             EventKind::WebSocketConnect,
