@@ -17,6 +17,8 @@ mod engine;
 mod events;
 #[cfg(feature = "cli")]
 mod facts;
+#[cfg(feature = "cli")]
+mod pipeline;
 #[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime;
 #[cfg(all(feature = "cli", feature = "lambda"))]
