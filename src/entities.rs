@@ -279,7 +279,8 @@ fn http(facts: HttpFacts) -> Result<Value, EntityError> {
         false => record(fields.into_iter().map(|(name, value)| (name, Value::new_string(value)))).map(Some),
     };
     let fields = [
-        ("source_ip", facts.source_ip.map(|address| Value::new_ip(address.to_string()))),
+        // Cedar has no IPv4 address in the clothes of IPv6 (`::ffff:192.0.2.7`), and a rule about the address must bite.
+        ("source_ip", facts.source_ip.map(|address| Value::new_ip(address.to_canonical().to_string()))),
         ("time", facts.time.map(|moment| Value::new_datetime(moment.to_datetime_literal()))),
         ("client_cert_subject", facts.client_cert_subject.map(Value::new_string)),
         ("headers", texts(facts.headers)?),

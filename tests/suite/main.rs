@@ -14,6 +14,8 @@ mod bundle;
 mod dependencies;
 #[cfg(feature = "cli")]
 mod engine;
+#[cfg(feature = "cli")]
+mod entities;
 mod events;
 #[cfg(feature = "cli")]
 mod facts;
