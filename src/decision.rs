@@ -191,14 +191,14 @@ impl PolicySlice {
             (Effect::Allow, true) => Effect::Allow,
             (Effect::Allow, false) | (Effect::Deny, true | false) => Effect::Deny,
         };
-        let deny_message = match effect {
-            Effect::Allow => None,
-            Effect::Deny => answer.reasons.iter().find_map(|id| version.note(id)?.deny_message.clone()),
-        };
         // What allowed before the error did not determine the Deny that the error made.
         let determining = match (answer.decision, effect) {
             (Effect::Allow, Effect::Deny) => Vec::new(),
             (Effect::Allow, Effect::Allow) | (Effect::Deny, Effect::Allow | Effect::Deny) => answer.reasons,
+        };
+        let deny_message = match effect {
+            Effect::Allow => None,
+            Effect::Deny => determining.iter().find_map(|id| version.note(id)?.deny_message.clone()),
         };
         Decision { effect, determining, errors: answer.errors, deny_message }
     }
