@@ -10,7 +10,7 @@ use cedar_policy as cedar;
 use serde_json::Value;
 
 use crate::bundle::policies::PolicyVersion;
-use crate::entities::{AccessRequest, OperationEntities};
+use crate::entities::AccessRequest;
 
 /// A set of policies that can be asked.
 #[derive(Clone, Debug)]
@@ -100,26 +100,27 @@ impl Engine {
         entities: &cedar::Entities,
     ) -> Result<EngineAnswer, EngineError> {
         let slice = match (request.action(), request.resource()) {
-            (Some(action), Some(resource)) => {
-                self.slice(&Lineage::of(action, entities), &Lineage::of(resource, entities))?
-            }
+            (Some(action), Some(resource)) => self.slice(action, resource, entities)?,
             (None, _) | (_, None) => self.whole(),
         };
         Ok(slice.evaluate(request, entities))
     }
 
-    /// The policies that can apply to an operation, whoever asks: those whose action and resource scope match.
+    /// The policies that can apply to an action on a resource, whoever asks: those whose action and resource scope match,
+    /// as `entities` tells what the two are in.
+    ///
+    /// A policy outside the slice has a scope that is false for this action or this resource. Evaluating a scope cannot
+    /// fail and a policy with a false scope is neither determining nor in error, so leaving it out changes nothing.
     ///
     /// # Errors
     /// As [`Engine::evaluate`].
-    pub fn slice_for(&self, operation: &OperationEntities) -> Result<PolicySlice, EngineError> {
-        let entities = operation.entities();
-        self.slice(&Lineage::of(operation.action(), entities), &Lineage::of(operation.route(), entities))
-    }
-
-    /// A policy outside the slice has a scope that is false for this action or this resource. Evaluating a scope cannot
-    /// fail and a policy with a false scope is neither determining nor in error, so leaving it out changes nothing.
-    fn slice(&self, action: &Lineage, resource: &Lineage) -> Result<PolicySlice, EngineError> {
+    pub fn slice(
+        &self,
+        action: &cedar::EntityUid,
+        resource: &cedar::EntityUid,
+        entities: &cedar::Entities,
+    ) -> Result<PolicySlice, EngineError> {
+        let (action, resource) = (Lineage::of(action, entities), Lineage::of(resource, entities));
         let candidates = self.policies.policies().filter(|policy| {
             action.satisfies_action(&policy.action_constraint())
                 && resource.satisfies_resource(&policy.resource_constraint())
@@ -340,7 +341,7 @@ mod tests {
             let uid = |text: &str| text.parse::<cedar::EntityUid>().unwrap();
             let entities = cedar::Entities::empty();
             let (action, route) = (uid(&format!("Action::\"{action}\"")), uid("Route::\"/\""));
-            engine.slice(&Lineage::of(&action, &entities), &Lineage::of(&route, &entities)).unwrap()
+            engine.slice(&action, &route, &entities).unwrap()
         };
         assert_eq!((slice("a").len(), slice("a").reads_http()), (1, false));
         assert_eq!((slice("b").len(), slice("b").reads_http()), (1, true));

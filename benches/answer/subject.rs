@@ -92,8 +92,9 @@ impl<'b> Prepared<'b> {
         let operation =
             OperationEntities::new(matched.operation(), "orders-rest", "prod", bundle.vocabulary(), &actions)
                 .expect("the operation has entities");
-        let slice =
-            Engine::new(version.policies().clone()).slice_for(&operation).expect("the policies have ids");
+        let slice = Engine::new(version.policies().clone())
+            .slice(operation.action(), operation.route(), operation.entities())
+            .expect("the policies have ids");
         let factory = EntityFactory::new(bundle.vocabulary(), &version.roles).expect("the vocabulary is one");
         Self { version, factory, matched, path, operation, slice }
     }

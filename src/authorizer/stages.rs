@@ -90,7 +90,9 @@ impl PreparedVersion {
         let factory = Arc::new(EntityFactory::new(bundle.vocabulary(), &version.roles)?);
         let engine = Engine::new(version.policies().clone());
         // The slices are the same for every API and stage: their names are attributes, which no scope reads.
-        let slice = |operation| engine.slice_for(operation).map(Arc::new);
+        let slice = |operation: &OperationEntities| {
+            engine.slice(operation.action(), operation.route(), operation.entities()).map(Arc::new)
+        };
         let slices = operations.iter().map(slice).collect::<Result<_, _>>()?;
         Ok(Self { factory, slices })
     }

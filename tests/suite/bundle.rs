@@ -6,7 +6,7 @@ use cedar_gate::fetch::read_bundle;
 use serde::{Deserialize, Serialize};
 
 /// The bundle of the repository.
-fn example() -> SourceFiles {
+pub(crate) fn example() -> SourceFiles {
     read_bundle(env!("CARGO_MANIFEST_DIR").as_ref()).unwrap()
 }
 

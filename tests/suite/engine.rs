@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use cedar_gate::decision::{Effect, Engine, EngineAnswer};
-use cedar_gate::entities::OperationEntities;
 use cedar_gate::tools::eval::answer_line;
 use cedar_policy as cedar;
 use proptest::prelude::*;
@@ -72,7 +71,8 @@ fn the_engine_answers_as_cedar_does() {
             let expected = cedar_answers(&policies, &request, &entities);
             prop_assert_eq!(&engine.evaluate(&request, &entities).unwrap(), &expected, "{:?}", world);
             // The slices that the authorizer makes once, from the closures alone.
-            let slice = engine.slice_for(&operation(&request, &entities)).unwrap();
+            let slice =
+                engine.slice(request.action().unwrap(), request.resource().unwrap(), &entities).unwrap();
             prop_assert_eq!(&slice.evaluate(&request, &entities), &expected, "{:?}", world);
             asked.set(asked.get() + 1);
             allows.note(expected.decision == Effect::Allow);
@@ -114,18 +114,6 @@ fn requests(context: &cedar::Context) -> Vec<cedar::Request> {
         }
     }
     requests
-}
-
-/// The two entities that a slice is made from, each with everything it is in as its parents.
-fn operation(request: &cedar::Request, entities: &cedar::Entities) -> OperationEntities {
-    let closed = |uid: &cedar::EntityUid| {
-        let parents = entities.ancestors(uid).into_iter().flatten().cloned().collect();
-        cedar::Entity::new_no_attrs(uid.clone(), parents)
-    };
-    OperationEntities {
-        action: closed(request.action().unwrap()),
-        route: closed(request.resource().unwrap()),
-    }
 }
 
 /// A random case, as the texts that it is made of.
