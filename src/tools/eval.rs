@@ -166,13 +166,14 @@ fn context(
     validate: bool,
 ) -> Result<cedar::Context, String> {
     let json = json.map_or("{}", RawValue::get);
-    let plain = || cedar::Context::from_json_str(json, None);
-    let context = match schema.map(|schema| cedar::Context::from_json_str(json, Some((schema, action)))) {
-        None => plain(),
-        Some(Err(_)) if !validate => plain(),
-        Some(context) => context,
+    let read = |schema| {
+        cedar::Context::from_json_str(json, schema).map_err(|error| format!("context: {}", one_line(&error)))
     };
-    context.map_err(|error| format!("context: {}", one_line(&error)))
+    match schema.map(|schema| read(Some((schema, action)))) {
+        None => read(None),
+        Some(Err(_)) if !validate => read(None),
+        Some(context) => context,
+    }
 }
 
 /// `{"type", "id"}`, or the same under `__entity`.
