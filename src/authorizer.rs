@@ -121,7 +121,21 @@ impl Authorizer {
         let claims =
             verify(&token, self.bundle.issuers(), self.bundle.keys(), now).map_err(Rejection::from)?;
         describe_claims(&claims, record);
-        let matched = self.route(event, asked, path.as_ref())?;
+        self.judge_caller(&claims, path.as_ref(), event, asked, now, record)
+            .map_err(|rejection| rejection.of(safe_text(&principal_id(&claims))))
+    }
+
+    /// From the verified caller to the verdict.
+    fn judge_caller(
+        &self,
+        claims: &VerifiedClaims,
+        path: Option<&RequestPath>,
+        event: &AuthorizerEvent<'_>,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        record: &mut DecisionRecord,
+    ) -> Result<Verdict, Rejection> {
+        let matched = self.route(event, asked, path)?;
         let operation = matched.operation();
         record.action = Some(operation.name().to_owned());
         record.route = Some(operation.template().to_string());
@@ -132,17 +146,17 @@ impl Authorizer {
             true => http_facts(event, &asked.stage.factory, now),
             false => HttpFacts::default(),
         };
-        let path = path.as_ref().map_or("", RequestPath::as_str);
+        let path = path.map_or("", RequestPath::as_str);
         let factory = &asked.stage.factory;
         let principal = factory
-            .principal(&claims)
+            .principal(claims)
             .map_err(|error| Rejection::deny("claims_do_not_fit", error.to_string()))?;
         record.principal = Some(principal.uid().to_string());
         let request = factory
             .request(principal, entities, &matched, path, facts)
             .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
         let decision = slice.decide(&request, &asked.stage.version);
-        self.answer_by(&decision, &claims, asked, record)
+        self.answer_by(&decision, claims, asked, record)
     }
 
     /// The operation that the gateway routes the request to. Where the event says which route the gateway picked, the two
@@ -294,7 +308,7 @@ fn reject(rejection: Rejection, asked: &Asked<'_>, record: &mut DecisionRecord) 
     let policy = asked.resource.as_ref().map(|asked_for| IamPolicy::deny_stage(asked_for.stage.clone()));
     match rejection.outcome {
         Outcome::Deny => Verdict::Deny(Answer {
-            principal_id: "anonymous".to_owned(),
+            principal_id: rejection.principal_id.unwrap_or_else(|| "anonymous".to_owned()),
             policy,
             context: AuthorizerContext::new(),
             usage_identifier_key: None,

@@ -10,7 +10,7 @@ use crate::iam::{ResourceArn, StageWideArn};
 use crate::path::{PathEncoding, RequestPath, reconcile};
 
 use super::rejection::Rejection;
-use super::stages::{APPSYNC_STAGE, Stage, Stages, stage_names};
+use super::stages::{Stage, Stages};
 
 /// What is asked: one method of one API's stage.
 pub(super) struct Asked<'a> {
@@ -93,7 +93,7 @@ impl<'a> Asked<'a> {
         let account = event.account_id().unwrap_or_default();
         let id = event.api_id().unwrap_or_default();
         let api = api(bundle, event.kind(), &account, &id)?;
-        let (stage_name, stage) = stage(stages, api, APPSYNC_STAGE)?;
+        let (stage_name, stage) = stage(stages, api, Api::APPSYNC_STAGE)?;
         let path = PathText::Asked("graphql".to_owned());
         Ok(Self { api, stage, stage_name, verb: verb("POST")?, path, resource: None })
     }
@@ -137,7 +137,7 @@ fn api<'a>(bundle: &'a Bundle, event: EventKind, account: &str, id: &str) -> Res
 }
 
 fn stage<'a>(stages: &'a Stages, api: &'a Api, name: &str) -> Result<(&'a str, &'a Stage), Rejection> {
-    let named = stage_names(api).find(|stage| *stage == name).ok_or_else(|| {
+    let named = api.stage_names().find(|stage| *stage == name).ok_or_else(|| {
         let detail = format!("API `{}` has no stage `{name}` in schema/authorizer.toml", api.name);
         Rejection::fault("unknown_stage", detail)
     })?;

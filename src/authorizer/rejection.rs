@@ -13,15 +13,22 @@ pub(super) struct Rejection {
     pub(super) reason: &'static str,
     /// Why, in words for the log.
     pub(super) detail: String,
+    /// Who asked, where that was verified before.
+    pub(super) principal_id: Option<String>,
 }
 
 impl Rejection {
     pub(super) fn fault(reason: &'static str, detail: String) -> Self {
-        Self { outcome: Outcome::Fault, reason, detail }
+        Self { outcome: Outcome::Fault, reason, detail, principal_id: None }
     }
 
     pub(super) fn deny(reason: &'static str, detail: String) -> Self {
-        Self { outcome: Outcome::Deny, reason, detail }
+        Self { outcome: Outcome::Deny, reason, detail, principal_id: None }
+    }
+
+    /// The same, of a caller who is known.
+    pub(super) fn of(self, principal_id: String) -> Self {
+        Self { principal_id: Some(principal_id), ..self }
     }
 }
 
@@ -30,7 +37,7 @@ impl From<TokenError> for Rejection {
         // That we have no keys of an issuer whom we trust is our fault, and says nothing about the caller.
         let is_ours = matches!(error, TokenError::KeysUnavailable { .. });
         let outcome = if is_ours { Outcome::Fault } else { Outcome::Unauthorized };
-        Self { outcome, reason: error.slug(), detail: error.to_string() }
+        Self { outcome, reason: error.slug(), detail: error.to_string(), principal_id: None }
     }
 }
 
@@ -45,6 +52,6 @@ impl From<CredentialError> for Rejection {
             | CredentialError::TooLong { .. }
             | CredentialError::Malformed { .. } => Outcome::Unauthorized,
         };
-        Self { outcome, reason: error.slug(), detail: error.to_string() }
+        Self { outcome, reason: error.slug(), detail: error.to_string(), principal_id: None }
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::arn;
 use crate::bundle::Bundle;
-use crate::bundle::deployment::{Api, ApiKind};
 use crate::bundle::policies::PolicyVersion;
 use crate::decision::{Engine, EngineError, PolicySlice};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
@@ -53,7 +51,7 @@ impl Stages {
         let mut versions: HashMap<&str, PreparedVersion> = HashMap::new();
         let mut stages: HashMap<String, HashMap<String, Stage>> = HashMap::new();
         for api in &bundle.deployment().apis {
-            for stage in stage_names(api) {
+            for stage in api.stage_names() {
                 let Some(version) = bundle.active(&api.name, stage) else { continue };
                 let entity = |operation| {
                     OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions)
@@ -96,13 +94,4 @@ impl PreparedVersion {
         let slices = operations.iter().map(slice).collect::<Result<_, _>>()?;
         Ok(Self { factory, slices })
     }
-}
-
-/// What AppSync's facts name as the stage: it has none.
-pub(super) const APPSYNC_STAGE: &str = "$default";
-
-/// The stages of an API.
-pub(super) fn stage_names(api: &Api) -> impl Iterator<Item = &str> {
-    let appsync = (api.kind == ApiKind::AppSync).then_some(APPSYNC_STAGE);
-    api.stages.iter().map(arn::Stage::as_str).chain(appsync)
 }

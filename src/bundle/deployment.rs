@@ -194,6 +194,17 @@ pub enum ListEncoding {
     Array,
 }
 
+impl Api {
+    /// What an AppSync API's one stage is called here: it has none.
+    pub const APPSYNC_STAGE: &str = "$default";
+
+    /// The names of its stages; for an AppSync API, [`Self::APPSYNC_STAGE`].
+    pub fn stage_names(&self) -> impl Iterator<Item = &str> {
+        let appsync = (self.kind == ApiKind::AppSync).then_some(Self::APPSYNC_STAGE);
+        self.stages.iter().map(Stage::as_str).chain(appsync)
+    }
+}
+
 impl Deployment {
     /// The API with that account and id.
     #[must_use]

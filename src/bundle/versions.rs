@@ -93,9 +93,8 @@ impl Versions {
         }
         for (api, stage) in places {
             let is_asked = |deployment: &Deployment| {
-                let stages =
-                    deployment.apis.iter().filter(|known| known.name == api).flat_map(|known| &known.stages);
-                stages.into_iter().any(|known| known.as_str() == stage.get_ref())
+                let mut apis = deployment.apis.iter().filter(|known| known.name == api);
+                apis.any(|known| known.stage_names().any(|known| known == stage.get_ref()))
             };
             if !deployment.is_none_or(is_asked) {
                 let message = format!(

@@ -124,3 +124,15 @@ fn a_stage_can_be_pinned_to_a_version_of_its_own() {
     files.insert("policies/versions.toml", "[stage.orders-rest.prod]\nactive = \"v2\"\n");
     assert!(Bundle::load(&files).unwrap().active("orders-http", "$default").is_none());
 }
+
+#[test]
+fn an_appsync_api_can_be_pinned_though_it_has_no_stages() {
+    let mut files = example();
+    let deployment = files.text("schema/authorizer.toml").unwrap().to_owned();
+    let api = "[[api]]\nname = \"graph\"\nkind = \"appsync\"\naccount = \"123456789012\"\nid = \"g1\"\n";
+    files.insert("schema/authorizer.toml", deployment.replacen("[[api]]", &format!("{api}\n[[api]]"), 1));
+    files.insert("policies/versions.toml", "[stage.graph.\"$default\"]\nactive = \"v1\"\n");
+    let bundle = Bundle::load(&files).unwrap();
+    assert!(bundle.active("graph", "$default").is_some());
+    assert!(bundle.active("orders-rest", "prod").is_none());
+}
