@@ -10,7 +10,7 @@ use cedar_gate::jose::verify;
 use cedar_gate::path::{PathEncoding, RequestPath, reconcile};
 use cedar_gate::response::{Answer, Reply, Verdict, WireForm, reply};
 
-use crate::subject::{METHOD_ARN, NOW, Prepared, Subject};
+use crate::subject::{METHOD_ARN, NOW, Prepared, Subject, facts};
 use crate::{Measured, measured};
 
 /// Hands the stages over, in the order of the pipeline. `record` is the log line, which the shell writes.
@@ -54,6 +54,7 @@ pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
         }),
         measured("principal", || prepared.factory.principal(&claims)),
         measured("principal and request", || prepared.request(&claims)),
+        measured("the same with address and time", || prepared.request_with(&claims, facts())),
         measured("decision", || prepared.slice.decide(&request, prepared.version)),
         measured("context, document and reply", answer),
         measured("record", || serde_json::to_vec(&record)),

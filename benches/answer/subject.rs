@@ -99,15 +99,23 @@ impl<'b> Prepared<'b> {
         Self { version, factory, matched, path, operation, slice }
     }
 
-    /// The request with the facts that a REQUEST event brings for the bundle's schema.
+    /// The request as the authorizer makes it: with the volatile facts where a policy reads them.
     pub(crate) fn request(&self, claims: &VerifiedClaims) -> AccessRequest {
-        let facts =
-            HttpFacts { source_ip: Some([192, 0, 2, 17].into()), time: Some(NOW), ..HttpFacts::default() };
+        let facts = if self.slice.reads_http() { facts() } else { HttpFacts::default() };
+        self.request_with(claims, facts)
+    }
+
+    pub(crate) fn request_with(&self, claims: &VerifiedClaims, facts: HttpFacts) -> AccessRequest {
         let principal = self.factory.principal(claims).expect("the claims fit the schema");
         self.factory
             .request(principal, &self.operation, &self.matched, self.path.as_str(), facts)
             .expect("the facts fit the schema")
     }
+}
+
+/// The volatile facts that a REQUEST event brings for the bundle's schema.
+pub(crate) fn facts() -> HttpFacts {
+    HttpFacts { source_ip: Some([192, 0, 2, 17].into()), time: Some(NOW), ..HttpFacts::default() }
 }
 
 pub(crate) fn load(files: &SourceFiles) -> Bundle {
