@@ -14,6 +14,7 @@
 
 pub mod deployment;
 pub mod finding;
+mod layout;
 pub mod policies;
 pub mod roles;
 pub mod source;
@@ -65,6 +66,7 @@ impl Bundle {
     }
 
     fn read(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Self> {
+        layout::check(files, findings)?;
         let deployment = Deployment::load(files, findings);
         let routes = load_routes(files, findings);
         let vocabulary = Vocabulary::load(files, findings);
@@ -212,7 +214,9 @@ fn load_schema(
     findings: &mut Findings<'_>,
 ) -> Option<cedar::Schema> {
     let generated = routes.cedarschema();
-    if files.text(ROUTES_SCHEMA) != Some(generated.as_str()) {
+    // Git may have written the lines with the ends of another system.
+    let in_step = files.text(ROUTES_SCHEMA).is_some_and(|text| text.lines().eq(generated.lines()));
+    if !in_step {
         let message = match files.contains(ROUTES_SCHEMA) {
             true => "out of step with schema/routes.toml",
             false => "the generated schema of the routes is missing",
@@ -293,6 +297,9 @@ fn load_keys(
             match files.bytes(&file).map(JwkSet::from_json) {
                 None => findings.note_text(path, name, format!("the key file {file} does not exist"), None),
                 Some(Err(error)) => findings.note(&file, None, error.to_string(), None),
+                Some(Ok(set)) if set.keys().is_empty() && set.skipped().is_empty() => {
+                    findings.note(&file, None, "the key set holds no key", None);
+                }
                 Some(Ok(set)) if set.keys().is_empty() => {
                     let reasons: Vec<String> =
                         set.skipped().iter().map(|(_, reason)| reason.to_string()).collect();

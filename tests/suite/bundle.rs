@@ -95,6 +95,45 @@ fn bytes_that_are_no_text_are_findings_and_no_panic() {
 }
 
 #[test]
+fn a_file_that_nothing_reads_is_a_finding() {
+    for path in [
+        "policies/all.cedar",
+        "policies/v1/more/all.cedar",
+        "policies/issuers/all.cedar",
+        "policies/v1/issuer.toml",
+        "policies/v1/gateway.cedarschema",
+        "schema/all.cedar",
+        "schema/more.cedarschema",
+        "schema/deep/routes.toml",
+    ] {
+        let mut files = example();
+        files.insert(path, "// forbid (principal, action, resource);");
+        let found = found(&files);
+        assert!(found[0].starts_with(&format!("{path}: nothing reads this file (")), "{found:?}");
+    }
+}
+
+#[test]
+fn line_ends_of_another_system_change_nothing() {
+    let mut files = SourceFiles::default();
+    for path in example().paths() {
+        files.insert(path, example().text(path).unwrap().replace('\n', "\r\n"));
+    }
+    assert_eq!(found(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    for path in example().paths() {
+        let mut files = example();
+        files.insert(path, format!("\u{feff}{}", example().text(path).unwrap()));
+        let expected =
+            format!("{path}: the file begins with a byte order mark (save it as UTF-8 without one)");
+        assert_eq!(found(&files), [expected]);
+    }
+}
+
+#[test]
 fn without_a_route_table_one_route_stands_for_all() {
     let all = example();
     let mut files = SourceFiles::default();
