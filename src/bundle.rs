@@ -15,6 +15,7 @@
 pub mod deployment;
 pub mod finding;
 mod layout;
+pub(crate) mod nesting;
 pub mod policies;
 pub mod roles;
 pub mod source;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use cedar_policy as cedar;
 
 use super::finding::Findings;
+use super::nesting::{self, Syntax};
 use super::roles::Roles;
 use super::source::SourceFiles;
 use super::vocabulary::{first_span, schema_message};
@@ -93,6 +94,10 @@ impl PolicyFiles {
             findings.note(path, None, "the file is not UTF-8 text", None);
             return;
         };
+        if let Err(error) = nesting::check(text, Syntax::Policies) {
+            findings.note(path, Some(error.span.clone()), error.to_string(), None);
+            return;
+        }
         let parsed: cedar::PolicySet = match text.parse() {
             Ok(parsed) => parsed,
             Err(errors) => {

@@ -7,6 +7,7 @@ use cedar_policy as cedar;
 use serde_json::Value;
 
 use super::finding::Findings;
+use super::nesting::{self, Syntax};
 use super::source::SourceFiles;
 
 pub(super) const PATH: &str = "schema/gateway.cedarschema";
@@ -79,6 +80,10 @@ impl Vocabulary {
             findings.note(PATH, None, "the schema that the policies speak is missing", None);
             return None;
         };
+        if let Err(error) = nesting::check(text, Syntax::Schema) {
+            findings.note(PATH, Some(error.span.clone()), error.to_string(), None);
+            return None;
+        }
         let json = match cedar::SchemaFragment::from_cedarschema_str(text) {
             Ok((fragment, _)) => fragment.to_json_value().ok()?,
             Err(error) => {

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::bundle::nesting::{self, Syntax};
 use crate::decision::{Effect, Engine};
 
 /// One line in.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{\"id\", \"policies\", \"schema\"?, \"entities\"?, \"requests\"}")]
 struct Test {
     id: Value,
     policies: String,
@@ -22,7 +23,10 @@ struct Test {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{\"principal\", \"action\", \"resource\", \"context\"?, \"validate\"?}"
+)]
 struct RequestLine {
     principal: Option<Value>,
     action: Value,
@@ -132,6 +136,7 @@ fn evaluate(
 
 /// The policies under the names that the outcome uses: their `@id`, or `policy0`, `policy1`, … in file order.
 fn named_policies(text: &str) -> Result<cedar::PolicySet, String> {
+    nesting::check(text, Syntax::Policies).map_err(|error| format!("policies: {error}"))?;
     let parsed: cedar::PolicySet =
         text.parse().map_err(|error: cedar::ParseErrors| format!("policies: {}", one_line(&error)))?;
     let mut named = cedar::PolicySet::new();
@@ -150,6 +155,7 @@ fn parse_schema(text: &str) -> Result<cedar::Schema, String> {
     if text.trim_start().starts_with('{') {
         return cedar::Schema::from_json_str(text).map_err(|error| format!("schema: {}", one_line(&error)));
     }
+    nesting::check(text, Syntax::Schema).map_err(|error| format!("schema: {error}"))?;
     match cedar::Schema::from_cedarschema_str(text) {
         Ok((schema, _)) => Ok(schema),
         Err(error) => Err(format!("schema: {}", one_line(&error))),

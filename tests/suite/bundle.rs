@@ -134,6 +134,30 @@ fn a_byte_order_mark_is_named() {
 }
 
 #[test]
+fn a_policy_that_nests_too_deep_is_a_finding() {
+    let mut files = example();
+    let deep = "(".repeat(20_000) + "true" + &")".repeat(20_000);
+    files.insert(
+        "policies/v1/deep.cedar",
+        format!("@id(\"deep\") permit (principal, action, resource) when {{ {deep} }};"),
+    );
+    assert_eq!(
+        found(&files),
+        ["policies/v1/deep.cedar:1:156: more than 100 brackets and `if`s stand in each other"]
+    );
+    let mut files = example();
+    let vocabulary = example().text("schema/gateway.cedarschema").unwrap().to_owned();
+    files.insert(
+        "schema/gateway.cedarschema",
+        format!("type Deep = {}Long{};{vocabulary}", "Set<".repeat(20_000), ">".repeat(20_000)),
+    );
+    assert_eq!(
+        found(&files)[0],
+        "schema/gateway.cedarschema:1:416: more than 100 brackets and `if`s stand in each other"
+    );
+}
+
+#[test]
 fn without_a_route_table_one_route_stands_for_all() {
     let all = example();
     let mut files = SourceFiles::default();
