@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::jose::{JwkSet, verify_jws};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{\"id\", \"jwks\", \"jws\"}")]
 struct Test<'a> {
     id: Value,
     #[serde(borrow)]

@@ -11,6 +11,8 @@
 )]
 
 mod bundle;
+#[cfg(feature = "cli")]
+mod cli;
 mod dependencies;
 #[cfg(feature = "cli")]
 mod engine;

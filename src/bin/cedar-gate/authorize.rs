@@ -1,6 +1,5 @@
 //! `authorize`: an event in, the Lambda's answer out.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,11 +17,8 @@ use serde_json::value::RawValue;
 use crate::Format;
 use crate::shell::{self, Answer, Failure};
 
-/// Answers an authorizer event by the bundle. stdout gets the exact bytes that the Lambda would answer, stderr a short why.
-///
-/// Exit codes: 0 allowed, 1 refused (403 or 401), 2 a fault (500).
 #[derive(clap::Args)]
-#[command(after_help = BATCH_HELP)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     /// The event: a file, or - for stdin.
     #[arg(long, value_name = "FILE|-", required_unless_present = "batch", conflicts_with = "batch")]
@@ -38,16 +34,32 @@ pub(crate) struct Args {
     batch: bool,
 }
 
-const BATCH_HELP: &str = "\
-With --batch, JSON lines in and out:
-  in:  {\"event\": {…}, \"now\": \"2026-11-21T10:00:00Z\" | 1795255200, \"id\"?: …}
-  out: {\"id\"?: …, \"outcome\": \"allow\" | \"deny\" | \"unauthorized\" | \"fault\", \"response\": {…} | null,
-        \"error\": {\"errorType\", \"errorMessage\"} | null, \"record\": {…}}
-  A line that is not understood gives {\"id\"?: …, \"error\": \"…\"} and no outcome.";
+const HELP: &str = r#"stdout has the bytes of the Lambda's answer, stderr a short why.
+Exit codes: 0 allowed, 1 refused (403 or 401), 2 a fault (500) or no answer.
+
+With --json, one document as below; with --batch, JSON lines in and out:
+  in:  {"event": {…}, "now"?: "2026-11-21T10:00:00Z" | 1795255200, "id"?: …}
+  out: {"schema": "cedar-gate/authorize/1", "id"?: …,
+        "outcome": "allow" | "deny" | "unauthorized" | "fault",
+        "response": {…} | null, "error": {"errorType", "errorMessage"} | null, "record": {…}}
+  A line that is not understood gives {"schema", "id"?: …, "error": "…"} and no outcome;
+  an empty line gives nothing. The exit code is 0 when every line was answered, however.
+
+Examples:
+  cedar-gate authorize --event event.json
+  cedar-gate authorize --event event.json --now 2026-11-21T10:00:00Z --json
+  TOKEN=$(cedar-gate token mint --issuer dev --sub alice --role clerk --tenant acme)
+  ARN=arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/GET/orders
+  echo '{"type": "TOKEN", "authorizationToken": "Bearer '$TOKEN'", "methodArn": "'$ARN'"}' |
+    cedar-gate authorize --event -"#;
+
+/// The form of `--json` and `--batch`.
+const SCHEMA: &str = "cedar-gate/authorize/1";
 
 /// What `--format json` and `--batch` print.
 #[derive(Serialize)]
 struct Report<'a> {
+    schema: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Value>,
     outcome: Outcome,
@@ -66,7 +78,7 @@ struct InvocationError<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{\"event\", \"now\"?, \"id\"?}")]
 struct BatchLine<'a> {
     #[serde(default)]
     id: Option<Value>,
@@ -77,28 +89,25 @@ struct BatchLine<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`now` is neither RFC 3339 text nor whole seconds since the epoch")]
 enum Moment {
     Text(String),
     Seconds(i64),
 }
 
 pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Failure> {
-    let authorizer = shell::load_authorizer(root)?;
-    let Some(path) = &args.event else { return batch(&authorizer, args.now) };
+    let bundle = shell::load_bundle(root)?;
+    let Some(path) = &args.event else { return batch(&shell::authorizer(bundle)?, args.now) };
+    // The key is read after the event: `cedar-gate token mint`, which makes it, may be what writes to this pipe.
     let event = shell::read_input(path, AuthorizerEvent::MAX_BYTES as u64)?;
+    let authorizer = shell::authorizer(bundle)?;
     let now = args.now.map_or_else(shell::now, Ok)?;
     let answered = authorizer.answer(&event, now);
     if args.json || format == Format::Json {
         let response = response(&answered)?;
-        shell::print_json(&report(None, &answered, response.as_deref()))?;
+        shell::print_document(&report(None, &answered, response.as_deref()))?;
     } else {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&wire_bytes(&answered.reply)?)?;
-        // The bytes are exact for a pipe; a person's terminal gets its line end.
-        if stdout.is_terminal() {
-            stdout.write_all(b"\n")?;
-        }
+        shell::print_bytes(&wire_bytes(&answered.reply)?)?;
         shell::talk(&why(&answered.record, &authorizer));
     }
     Ok(match answered.record.outcome {
@@ -117,8 +126,8 @@ fn batch(authorizer: &Authorizer, now: Option<Timestamp>) -> Result<Answer, Fail
                 .and_then(|line| serde_json::from_str::<Value>(line).ok())
                 .and_then(|line| line.get("id").cloned());
             match id {
-                Some(id) => serde_json::json!({ "id": id, "error": error }).to_string(),
-                None => crate::batch::error_line(&error),
+                Some(id) => serde_json::json!({ "schema": SCHEMA, "id": id, "error": error }).to_string(),
+                None => serde_json::json!({ "schema": SCHEMA, "error": error }).to_string(),
             }
         })
     })?;
@@ -126,8 +135,8 @@ fn batch(authorizer: &Authorizer, now: Option<Timestamp>) -> Result<Answer, Fail
 }
 
 fn batch_line(authorizer: &Authorizer, now: Option<Timestamp>, line: &str) -> Result<String, String> {
-    let line: BatchLine<'_> = serde_json::from_str(line)
-        .map_err(|error| format!("the line is not {{\"event\", \"now\"}}: {error}"))?;
+    let line: BatchLine<'_> =
+        serde_json::from_str(line).map_err(|error| format!("the line is not understood: {error}"))?;
     let now = match (line.now, now) {
         (Some(Moment::Seconds(seconds)), _) => Timestamp::from_unix_seconds(seconds),
         (Some(Moment::Text(text)), _) => {
@@ -149,7 +158,7 @@ fn report<'a>(id: Option<Value>, answered: &'a Answered, response: Option<&'a Ra
         }
         Reply::Fault(message) => Some(InvocationError { error_type: "Fault", error_message: message }),
     };
-    Report { id, outcome: answered.record.outcome, response, error, record: &answered.record }
+    Report { schema: SCHEMA, id, outcome: answered.record.outcome, response, error, record: &answered.record }
 }
 
 fn response(answered: &Answered) -> Result<Option<Box<RawValue>>, Failure> {
@@ -182,33 +191,92 @@ pub(crate) fn why(record: &DecisionRecord, authorizer: &Authorizer) -> String {
         Outcome::Unauthorized => "unauthorized".yellow().bold().to_string(),
         Outcome::Fault => "fault".red().bold().to_string(),
     };
-    let who = record.principal.as_deref().unwrap_or("an unknown caller");
-    let what = record.action.as_deref().unwrap_or("an unknown operation");
-    let roles = match record.roles.as_slice() {
-        [] => "no role".to_owned(),
-        roles => roles.join(", "),
-    };
-    let mut text = match &record.principal {
-        Some(_) => format!("{word}: {who} ({roles}) asks for {what}"),
-        None => format!("{word}: {}", record.reason),
-    };
+    let mut text = format!("{word}: {}", asked(record));
     let version = match (&record.api, &record.stage) {
         (Some(api), Some(stage)) => authorizer.bundle().active(api, stage),
         _ => None,
     };
+    let mut say = |line: &str| text.push_str(&format!("\n  {}", shell::printable(line)));
     for policy in &record.policies {
-        text.push_str(&format!("\n  by policy {policy}{}", place(version, policy)));
+        say(&format!("by policy {policy}{}", place(version, policy)));
     }
     for error in &record.policy_errors {
-        text.push_str(&format!("\n  a policy failed, so the answer is deny: {error}"));
+        say(&format!("a policy failed, so the answer is deny: {error}"));
     }
     if let Some(detail) = &record.detail {
-        text.push_str(&format!("\n  {detail}"));
+        say(detail);
     }
     if record.reason == "no_permit" {
-        text.push_str("\n  no policy permits it");
+        say("no policy permits it");
+    }
+    if let Some(next) = next_step(record) {
+        say(&format!("next: {next}"));
     }
     text
+}
+
+/// Who asked for what, as far as it is known; else the word for why it is not.
+fn asked(record: &DecisionRecord) -> String {
+    let Some(who) = &record.principal else { return record.reason.to_owned() };
+    let roles = match record.roles.as_slice() {
+        [] => "no role".to_owned(),
+        roles => roles.join(", "),
+    };
+    let what = record.action.as_deref().unwrap_or("an unknown operation");
+    shell::printable(&format!("{who} ({roles}) asks for {what}"))
+}
+
+/// What to do about a refusal: the next command, or the line to write.
+fn next_step(record: &DecisionRecord) -> Option<String> {
+    let version = record.policy_version.as_deref().unwrap_or("<version>");
+    let api = record.api.as_deref().unwrap_or("<api>");
+    let next = match (record.outcome, record.reason) {
+        (Outcome::Allow, _) => return None,
+        (Outcome::Deny, "policy") => {
+            "where that is wrong, change the policy and run: cedar-gate check".to_owned()
+        }
+        (Outcome::Deny, "no_permit") => {
+            let action = record.action.as_deref().unwrap_or_default();
+            format!("where it should be allowed, permit Action::{action:?} in policies/{version}/*.cedar and run: cedar-gate check")
+        }
+        (Outcome::Deny, "policy_error") => "mend that policy, then run: cedar-gate check".to_owned(),
+        (Outcome::Deny, "no_route" | "route_mismatch") => {
+            "compare the API with: cedar-gate routes list".to_owned()
+        }
+        (Outcome::Deny, "claims_do_not_fit") => {
+            "compare schema/gateway.cedarschema with: cedar-gate token inspect".to_owned()
+        }
+        (Outcome::Deny, "context_too_large") => "shorten [context] in schema/authorizer.toml".to_owned(),
+        (Outcome::Deny, _) => return None,
+        (Outcome::Unauthorized, "missing_token" | "several_tokens" | "wrong_scheme") => {
+            format!("see `token` of [[api]] `{api}` in schema/authorizer.toml: it says where the token stands")
+        }
+        (Outcome::Unauthorized, "unknown_issuer") => {
+            "see who is trusted in policies/issuers, and the token's `iss` with: cedar-gate token inspect".to_owned()
+        }
+        (Outcome::Unauthorized, _) => "look into the token with: cedar-gate token inspect".to_owned(),
+        (Outcome::Fault, "unknown_api") => {
+            "name it in an [[api]] of schema/authorizer.toml: account, id, stages".to_owned()
+        }
+        (Outcome::Fault, "unknown_stage") => {
+            "add it to `stages` of that [[api]] in schema/authorizer.toml".to_owned()
+        }
+        (Outcome::Fault, "no_policy_version") => {
+            "write `default = \"v1\"` in policies/versions.toml".to_owned()
+        }
+        (Outcome::Fault, "wrong_api_kind") => {
+            "see `kind` of that [[api]] in schema/authorizer.toml".to_owned()
+        }
+        (Outcome::Fault, "keys_unavailable") => {
+            "a development issuer's key is made by: cedar-gate token mint".to_owned()
+        }
+        (Outcome::Fault, "malformed_event" | "malformed_arn") => {
+            "give the JSON that API Gateway sends to an authorizer; see the example in: cedar-gate help authorize"
+                .to_owned()
+        }
+        (Outcome::Fault, _) => return None,
+    };
+    Some(next)
 }
 
 fn place(version: Option<&Arc<PolicyVersion>>, policy: &str) -> String {

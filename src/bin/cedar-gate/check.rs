@@ -14,7 +14,6 @@ use crate::shell::{self, Answer, Failure};
 /// What `check --format json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
-    schema: &'static str,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<&'a str>,
@@ -50,12 +49,11 @@ pub(crate) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
     match format {
         Format::Json => {
             let report = Report {
-                schema: "cedar-gate/check/1",
                 ok: findings.is_empty(),
                 bundle: loaded.as_ref().ok().map(Bundle::digest),
                 findings: findings.iter().map(FindingReport::from).collect(),
             };
-            shell::print_json(&report)?;
+            shell::print_json("cedar-gate/check/1", &report)?;
         }
         Format::Text => shell::print(&shell::snippets(findings, &files))?,
     }

@@ -8,7 +8,7 @@ use cedar_gate::record::{DecisionRecord, Outcome};
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
-use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -36,6 +36,21 @@ const BUNDLE: [(&str, &str); 16] = [
     ("schema/routes.toml", include_str!("../../../schema/routes.toml")),
     ("schema/routes.cedarschema", include_str!("../../../schema/routes.cedarschema")),
 ];
+
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    /// The moment to decide for: RFC 3339, or seconds since the epoch. Without it, the clock.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+}
+
+const HELP: &str = "\
+The example is built in: the policies/ and schema/ of cedar-gate's repository. It needs no files and no network.
+
+Examples:
+  cedar-gate demo
+  cedar-gate demo --format json";
 
 struct Person {
     name: &'static str,
@@ -70,7 +85,6 @@ const SHOWN: [(usize, usize); 3] = [(0, 2), (0, 4), (1, 3)];
 
 #[derive(Serialize)]
 struct Report {
-    schema: &'static str,
     requests: Vec<RequestReport>,
 }
 
@@ -85,14 +99,14 @@ struct RequestReport {
     record: DecisionRecord,
 }
 
-pub(crate) fn run(format: Format) -> Result<Answer, Failure> {
+pub(crate) fn run(format: Format, args: &Args) -> Result<Answer, Failure> {
     let files = example();
     let mut bundle = Bundle::load(&files).map_err(|errors| Failure::Bundle(Box::new((errors, files))))?;
     let key =
         DevelopmentKey::generate(Algorithm::Es256).map_err(|error| Failure::Message(error.to_string()))?;
     bundle.add_development_keys(shell::public_keys(&key)?);
     let authorizer = Authorizer::new(bundle).map_err(|error| Failure::Message(error.to_string()))?;
-    let now = shell::now()?;
+    let now = args.now.map_or_else(shell::now, Ok)?;
     let answers: Vec<Vec<RequestReport>> = PEOPLE
         .iter()
         .map(|person| {
@@ -101,10 +115,8 @@ pub(crate) fn run(format: Format) -> Result<Answer, Failure> {
         })
         .collect::<Result<_, Failure>>()?;
     if format == Format::Json {
-        shell::print_json(&Report {
-            schema: "cedar-gate/demo/1",
-            requests: answers.into_iter().flatten().collect(),
-        })?;
+        let report = Report { requests: answers.into_iter().flatten().collect() };
+        shell::print_json("cedar-gate/demo/1", &report)?;
         return Ok(Answer::Yes);
     }
     shell::print(&format!("{}\n", table(&answers)))?;
@@ -112,13 +124,18 @@ pub(crate) fn run(format: Format) -> Result<Answer, Failure> {
         let Some(shown) = answers.get(person).and_then(|row| row.get(request)) else { continue };
         shell::print(&show(shown, &authorizer))?;
     }
-    shell::print(
-        "Now change a policy in policies/v1/orders.cedar and run it again; or ask a question of your own:\n\
-         \x20 cedar-gate token mint --issuer dev --sub alice --role clerk --tenant acme\n\
-         \x20 cedar-gate authorize --event event.json\n",
-    )?;
+    shell::print(NEXT)?;
     Ok(Answer::Yes)
 }
+
+/// What to do after the table: in a folder with policies/ and schema/, such as the repository itself.
+const NEXT: &str = r#"
+Ask for yourself, in a folder with policies/ and schema/ (a clone of cedar-gate is one):
+  cedar-gate check
+  TOKEN=$(cedar-gate token mint --issuer dev --sub alice --role clerk --tenant acme)
+  echo '{"type": "TOKEN", "authorizationToken": "Bearer '$TOKEN'", "methodArn":
+    "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/PUT/orders/17"}' | cedar-gate authorize --event -
+"#;
 
 fn example() -> SourceFiles {
     let mut files = SourceFiles::default();
@@ -184,7 +201,7 @@ fn ask(
 
 fn table(answers: &[Vec<RequestReport>]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     let heads = PEOPLE.iter().map(|person| {
         Cell::new(format!("{}\n{}, {}", person.name, person.roles.join(" "), person.tenant))
             .set_alignment(CellAlignment::Center)
@@ -199,10 +216,10 @@ fn table(answers: &[Vec<RequestReport>]) -> String {
         });
         table.add_row(std::iter::once(Cell::new(format!("{verb} /{path}"))).chain(cells));
     }
-    table.to_string()
+    table.trim_fmt()
 }
 
 fn show(report: &RequestReport, authorizer: &Authorizer) -> String {
     let asks = format!("{} asks for {}", report.who, report.request);
-    format!("\n{}\n{:#}\n{}\n", asks.bold(), report.response, why(&report.record, authorizer))
+    format!("\n{}\n{}\n{:#}\n", asks.bold(), why(&report.record, authorizer), report.response)
 }

@@ -15,35 +15,56 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Edit Cedar policies, prove what they grant, and let API Gateway enforce exactly that.
+use crate::shell::{Answer, Failure};
+
+/// Edit Cedar policies, see what they grant, and let Amazon API Gateway enforce exactly that.
 #[derive(Parser)]
 #[command(version, max_term_width = 110, after_help = EXIT_CODES)]
 struct Cli {
     /// The bundle: a folder with `policies` and `schema` in it.
-    #[arg(long, global = true, value_name = "DIR", env = "CEDAR_GATE_BUNDLE", default_value = ".")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "CEDAR_GATE_BUNDLE",
+        hide_env_values = true,
+        default_value = ".",
+        help_heading = COMMON
+    )]
     bundle: PathBuf,
-    /// How results are written.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    /// How results are written: for people, or one JSON document.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = COMMON)]
     format: Format,
     #[command(subcommand)]
     command: Command,
 }
 
+/// What every command takes; listed below what it takes alone.
+const COMMON: &str = "Common options";
+
 const EXIT_CODES: &str = "\
-Exit codes: 0 yes, 1 no (denied, failed, findings), 2 could not answer.
-Colour follows the terminal; NO_COLOR switches it off.
+Exit codes: 0 yes, 1 no (denied, refused, findings), 2 could not answer.
+stdout is data, stderr is talk. Colour follows the terminal; NO_COLOR switches it off.
 
 Start here:
-  cedar-gate demo                          a small API: who may do what, and the real answers
-  cedar-gate check                         whether this folder's policies and schema hold together
-  cedar-gate token mint --issuer dev --sub alice --role clerk";
+  cedar-gate demo               a small API: who may do what, and some of the real answers
+  cedar-gate check              whether this folder's policies and schema hold together
+  cedar-gate routes list        what can be asked for, and what a policy calls it
+  cedar-gate help authorize     ask it as API Gateway would";
+
+const CHECK_HELP: &str = "\
+Reads policies/ and schema/, and says all that is wrong with them at once: file, line, what to do.
+Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
+
+Examples:
+  cedar-gate check
+  cedar-gate check --bundle ../orders --format json";
 
 /// How results are written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people.
+    // A doc comment on a value would spread every help text over twice as many lines.
     Text,
-    /// For machines.
     Json,
 }
 
@@ -52,27 +73,48 @@ enum Command {
     /// Answer an authorizer event, byte for byte as the Lambda would.
     Authorize(authorize::Args),
     /// Check that policies, schema, routes and issuers hold together.
+    #[command(after_help = CHECK_HELP)]
     Check,
     /// Show a small API: who may do what, and for some requests the real document and why.
-    Demo,
+    Demo(demo::Args),
     /// Evaluate Cedar requests by the authorizer's own engine, one JSON line a test.
     Eval(batch::EvalArgs),
     /// Verify JSON Web Signatures by the authorizer's own rules, one JSON line a test.
     Jws(batch::JwsArgs),
-    /// The route table and the schema that is generated from it.
+    /// Show the route table, and the schema that is generated from it.
     #[command(subcommand)]
     Routes(routes::Command),
-    /// Development tokens: make one, look into one.
+    /// Make development tokens, and look into tokens.
     #[command(subcommand)]
     Token(token::Command),
 }
 
+/// Stack for the parser and the validator of Cedar, which call themselves once for each part of a policy or a schema.
+/// Memory is taken as it is used.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let answered = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run).map(|thread| thread.join());
+    match answered {
+        Ok(Ok(code)) => code,
+        // The panic has said so itself.
+        Ok(Err(_)) => Answer::Unanswered.into(),
+        Err(error) => {
+            shell::report(&Failure::Message(format!("cannot start: {error}")));
+            Answer::Unanswered.into()
+        }
+    }
+}
+
+fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return shell::usage(&usage),
+    };
     let outcome = match cli.command {
         Command::Authorize(args) => authorize::run(&cli.bundle, cli.format, &args),
         Command::Check => check::run(&cli.bundle, cli.format),
-        Command::Demo => demo::run(cli.format),
+        Command::Demo(args) => demo::run(cli.format, &args),
         Command::Eval(args) => batch::eval(&args),
         Command::Jws(args) => batch::jws(&args),
         Command::Routes(command) => routes::run(&cli.bundle, cli.format, &command),
@@ -82,7 +124,7 @@ fn main() -> ExitCode {
         Ok(answer) => answer.into(),
         Err(failure) => {
             shell::report(&failure);
-            ExitCode::from(2)
+            Answer::Unanswered.into()
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `routes`: the route table, and the schema that is generated from it.
 
-use std::fs;
 use std::path::Path;
 
 use cedar_gate::bundle::{self, ROUTES_SCHEMA};
@@ -10,17 +9,21 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::Format;
-use crate::shell::{self, Answer, Failure};
+use crate::shell::{self, Answer, Failure, Readers};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// The schema of the operations: one Cedar action each. Prints it, or writes schema/routes.cedarschema.
+    /// Print the schema of the operations, one Cedar action each, or write schema/routes.cedarschema.
+    #[command(
+        after_help = "Example, after each change of schema/routes.toml:\n  cedar-gate routes schema --write"
+    )]
     Schema {
         /// Write schema/routes.cedarschema instead of printing.
         #[arg(long)]
         write: bool,
     },
-    /// The operations: Cedar action, path parameters, tags.
+    /// List the operations: Cedar action, route, path parameters, tags.
+    #[command(after_help = "Example:\n  cedar-gate routes list")]
     List,
 }
 
@@ -38,7 +41,13 @@ pub(crate) fn run(root: &Path, format: Format, command: &Command) -> Result<Answ
     let routes = bundle::load_route_table(&files)
         .map_err(|errors| Failure::Bundle(Box::new((errors, files.clone()))))?;
     match command {
-        Command::Schema { write: false } => shell::print(&routes.cedarschema())?,
+        Command::Schema { write: false } => match format {
+            Format::Text => shell::print(&routes.cedarschema())?,
+            Format::Json => shell::print_json(
+                "cedar-gate/routes-schema/1",
+                &serde_json::json!({ "cedarschema": routes.cedarschema() }),
+            )?,
+        },
         Command::Schema { write: true } => {
             let path = root.join(ROUTES_SCHEMA);
             let text = routes.cedarschema();
@@ -46,21 +55,13 @@ pub(crate) fn run(root: &Path, format: Format, command: &Command) -> Result<Answ
                 shell::talk(&format!("{} is up to date", path.display()));
                 return Ok(Answer::Yes);
             }
-            write_whole(&path, &text)
-                .map_err(|error| Failure::Message(format!("cannot write {}: {error}", path.display())))?;
+            shell::write_whole(&path, &text, Readers::All)
+                .map_err(|error| Failure::Message(format!("cannot write `{}`: {error}", path.display())))?;
             shell::talk(&format!("wrote {}", path.display()));
         }
         Command::List => list(routes.operations(), format)?,
     }
     Ok(Answer::Yes)
-}
-
-/// Writes beside the file and renames, so that a reader never meets half a file.
-#[expect(clippy::disallowed_methods, reason = "the command line is where files are written")]
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("cedarschema.new");
-    fs::write(&beside, text)?;
-    fs::rename(&beside, path)
 }
 
 fn list(operations: &[Operation], format: Format) -> Result<(), Failure> {
@@ -75,7 +76,7 @@ fn list(operations: &[Operation], format: Format) -> Result<(), Failure> {
         })
         .collect();
     if format == Format::Json {
-        return shell::print_json(&reports);
+        return shell::print_json("cedar-gate/routes-list/1", &serde_json::json!({ "operations": reports }));
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -83,5 +84,5 @@ fn list(operations: &[Operation], format: Format) -> Result<(), Failure> {
     for report in &reports {
         table.add_row([report.action, &report.route, &report.params.join(" "), &report.tags.join(" ")]);
     }
-    shell::print(&format!("{table}\n"))
+    shell::print(&format!("{}\n", table.trim_fmt()))
 }

@@ -17,18 +17,24 @@ use serde_json::{Map, Value};
 use crate::Format;
 use crate::shell::{self, Answer, Failure};
 
+/// A year, in seconds: who needs a longer development token mints another.
+const MAX_TTL: i64 = 366 * 24 * 3600;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a token of a development issuer, signed with this machine's own key pair (made on first use).
+    /// Make a token of a development issuer, signed with this machine's own key pair.
     Mint(MintArgs),
-    /// Show what a token says, and what the authorizer makes of it. The signature is never shown.
+    /// Show what a token says and what the authorizer makes of it; never its signature.
     Inspect(InspectArgs),
 }
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  cedar-gate token mint --issuer dev --sub alice --role clerk --tenant acme"
-)]
+#[command(after_help = "Examples:
+  cedar-gate token mint --issuer dev --sub alice --role clerk --tenant acme
+  cedar-gate token mint --issuer dev --sub bob --tenant acme --claim department=support --ttl 60
+  cedar-gate token mint --issuer dev --sub billing --client-id billing --tenant acme
+
+The last is a machine's own token. The private key, made on first use, stays in CEDAR_GATE_HOME, or else in cedar-gate below XDG_CONFIG_HOME or ~/.config.")]
 pub(crate) struct MintArgs {
     /// The issuer: the alias of a development issuer in policies/issuers.
     #[arg(long)]
@@ -51,8 +57,8 @@ pub(crate) struct MintArgs {
     /// A further claim; the value is JSON, or else text. Wins over the others.
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = parse_claim)]
     claims: Vec<(String, Value)>,
-    /// How long the token is valid, in seconds.
-    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..))]
+    /// How long the token is valid.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..=MAX_TTL))]
     ttl: i64,
     /// The moment of issue: RFC 3339, or seconds since the epoch. Without it, the clock.
     #[arg(long, value_name = "TIME")]
@@ -60,6 +66,11 @@ pub(crate) struct MintArgs {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Exit codes: 0 the authorizer accepts it, 1 it does not, 2 could not answer.
+
+Examples:
+  cedar-gate token inspect \"$TOKEN\"
+  cedar-gate token mint --issuer dev --sub alice --tenant acme | cedar-gate token inspect")]
 pub(crate) struct InspectArgs {
     /// The token, or - for stdin.
     #[arg(value_name = "TOKEN|-", default_value = "-")]
@@ -72,7 +83,6 @@ pub(crate) struct InspectArgs {
 /// What `token inspect --format json` prints.
 #[derive(Serialize)]
 struct Report {
-    schema: &'static str,
     header: Value,
     claims: Value,
     accepted: bool,
@@ -105,13 +115,12 @@ fn mint(root: &Path, format: Format, args: &MintArgs) -> Result<Answer, Failure>
     let bundle = shell::load_bundle(root)?;
     let known: Vec<&str> = bundle.issuers().iter().map(jose::TrustedIssuer::name).collect();
     let Some(issuer) = bundle.issuers().iter().find(|issuer| issuer.name() == args.issuer) else {
-        let message =
-            format!("no issuer `{}` in policies/issuers; there are: {}", args.issuer, sorted(known));
+        let message = format!("no issuer `{}` in policies/issuers: there are {}", args.issuer, sorted(known));
         return Err(Failure::Message(message));
     };
     if !issuer.development() {
         let message = format!(
-            "issuer `{}` is no development issuer: only its provider can sign for it; use one with keys = \"development\"",
+            "issuer `{}` is no development issuer: only its provider can sign for it; take one whose file says keys = \"development\"",
             args.issuer
         );
         return Err(Failure::Message(message));
@@ -137,18 +146,20 @@ fn mint(root: &Path, format: Format, args: &MintArgs) -> Result<Answer, Failure>
     let token = mint_for(issuer, &key, &request).map_err(|error| Failure::Message(error.to_string()))?;
     match format {
         Format::Text => shell::print(&format!("{token}\n"))?,
-        Format::Json => shell::print_json(&serde_json::json!({ "token": token }))?,
+        Format::Json => shell::print_json("cedar-gate/token-mint/1", &serde_json::json!({ "token": token }))?,
     }
     Ok(Answer::Yes)
 }
 
 fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Failure> {
-    let bundle = shell::load_bundle(root)?;
+    let mut bundle = shell::load_bundle(root)?;
     let text = match args.token.as_str() {
         "-" => String::from_utf8(shell::read_input("-", 1024 * 1024)?)
             .map_err(|_| Failure::Message("the token is not text".to_owned()))?,
         token => token.to_owned(),
     };
+    // The key is read after the token: `cedar-gate token mint`, which makes it, may be what writes to this pipe.
+    shell::add_development_keys(&mut bundle)?;
     let text = text.trim();
     let text = text.strip_prefix("Bearer ").unwrap_or(text);
     let now = args.now.map_or_else(shell::now, Ok)?;
@@ -160,7 +171,6 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
     let mut parts = text.split('.');
     let (header, claims) = (decoded(parts.next()), decoded(parts.next()));
     let report = Report {
-        schema: "cedar-gate/token/1",
         header,
         claims,
         accepted: verified.is_ok(),
@@ -169,7 +179,7 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
         principal: verified.as_ref().ok().map(principal),
     };
     match format {
-        Format::Json => shell::print_json(&report)?,
+        Format::Json => shell::print_json("cedar-gate/token-inspect/1", &report)?,
         Format::Text => shell::print(&as_text(&report))?,
     }
     Ok(if report.accepted { Answer::Yes } else { Answer::No })
@@ -190,7 +200,7 @@ fn principal(claims: &VerifiedClaims) -> PrincipalReport {
 }
 
 fn as_text(report: &Report) -> String {
-    let mut text = format!("header {:#}\nclaims {:#}\n", report.header, report.claims);
+    let mut text = shell::printable(&format!("header {:#}\nclaims {:#}\n", report.header, report.claims));
     match (&report.principal, &report.reason, &report.detail) {
         (Some(principal), _, _) => {
             let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
