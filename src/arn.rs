@@ -243,37 +243,37 @@ pub enum ArnError {
         missing: &'static str,
     },
     /// The text does not begin with `arn:`.
-    #[error("method ARN begins with `{}`, expected `arn`", found.escape_default())]
+    #[error("method ARN begins with `{}`, expected `arn`", excerpt(found))]
     Prefix {
         /// What stands there.
         found: String,
     },
     /// The partition is not an AWS partition.
-    #[error("partition `{}` is not `aws` or one that begins with `aws-`", found.escape_default())]
+    #[error("partition `{}` is not `aws` or one that begins with `aws-`", excerpt(found))]
     Partition {
         /// What stands there.
         found: String,
     },
     /// The ARN belongs to another service.
-    #[error("service `{}` is not `execute-api`", found.escape_default())]
+    #[error("service `{}` is not `execute-api`", excerpt(found))]
     Service {
         /// What stands there.
         found: String,
     },
     /// The region is not a region's name.
-    #[error("region `{}` is not lower-case letters, digits and `-`", found.escape_default())]
+    #[error("region `{}` is not lower-case letters, digits and `-`", excerpt(found))]
     Region {
         /// What stands there.
         found: String,
     },
     /// The account id is not an account id.
-    #[error("account id `{}` is not twelve digits", found.escape_default())]
+    #[error("account id `{}` is not twelve digits", excerpt(found))]
     AccountId {
         /// What stands there.
         found: String,
     },
     /// The API id is not an API id.
-    #[error("api id `{}` is not 1 to 64 letters, digits and `-`", found.escape_default())]
+    #[error("api id `{}` is not 1 to 64 letters, digits and `-`", excerpt(found))]
     ApiId {
         /// What stands there.
         found: String,
@@ -284,13 +284,13 @@ pub enum ArnError {
     )]
     WildcardStage,
     /// The stage is not a stage name.
-    #[error("stage `{}` is not 1 to 128 letters, digits, `_` and `-`, nor `$default`", found.escape_default())]
+    #[error("stage `{}` is not 1 to 128 letters, digits, `_` and `-`, nor `$default`", excerpt(found))]
     Stage {
         /// What stands there.
         found: String,
     },
     /// The verb is not a token, or could mean something in an IAM document.
-    #[error("verb `{}` is not an HTTP token of 1 to 32 characters without `*` and `$`", found.escape_default())]
+    #[error("verb `{}` is not an HTTP token of 1 to 32 characters without `*` and `$`", excerpt(found))]
     Verb {
         /// What stands there.
         found: String,
@@ -298,13 +298,22 @@ pub enum ArnError {
     /// The route key is empty, too long, or could mean something in an IAM document.
     #[error(
         "route key `{}` is not 1 to {} characters without `*`, `?` and control characters",
-        found.escape_default(),
+        excerpt(found),
         Target::ROUTE_KEY_MAX_BYTES
     )]
     RouteKey {
         /// What stands there.
         found: String,
     },
+}
+
+/// The beginning of what stands there, in ASCII. Not all of it: an event made by hand may have its token in the ARN's
+/// place, and a message is logged.
+fn excerpt(found: &str) -> String {
+    let mut characters = found.chars();
+    let beginning: String = characters.by_ref().take(32).collect();
+    let rest = if characters.next().is_some() { "…" } else { "" };
+    format!("{}{rest}", beginning.escape_default())
 }
 
 fn expect(expected: &str, found: &str) -> Result<(), String> {
@@ -339,6 +348,13 @@ fn is_route_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_repeats_no_more_than_the_beginning() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2EuZXhhbXBsZSJ9.c2lnbmF0dXJl";
+        let message = token.parse::<MethodArn>().unwrap_err().to_string();
+        assert_eq!(message, "method ARN begins with `eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ…`, expected `arn`");
+    }
     use proptest::prelude::*;
 
     const PREFIX: &str = "arn:aws:execute-api:eu-west-1:123456789012:";
@@ -432,12 +448,19 @@ mod tests {
             &format!("{PREFIX}a/$other/GET/"),
             "stage `$other` is not 1 to 128 letters, digits, `_` and `-`, nor `$default`",
         );
-        for verb in ["*", "", "G?T", "$connect", "GE T", "GET\\n", &"G".repeat(33)] {
+        for verb in ["*", "", "G?T", "$connect", "GE T", "GET\\n"] {
             check_error(
                 &format!("{PREFIX}a/b/{}/", verb.replace("\\n", "\n")),
                 &format!("verb `{verb}` is not an HTTP token of 1 to 32 characters without `*` and `$`"),
             );
         }
+        check_error(
+            &format!("{PREFIX}a/b/{}/", "G".repeat(33)),
+            &format!(
+                "verb `{}…` is not an HTTP token of 1 to 32 characters without `*` and `$`",
+                "G".repeat(32)
+            ),
+        );
         for key in ["", "*", "a?"] {
             check_error(
                 &format!("{PREFIX}a/b/{key}"),
