@@ -22,7 +22,7 @@ pub mod source;
 pub mod versions;
 pub mod vocabulary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy as cedar;
@@ -390,26 +390,18 @@ fn check_issuers(
 
 /// All issuers under one roof: one file each, one alias each.
 fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Option<TrustedIssuers> {
-    for (index, ReadIssuer { path, issuer }) in issuers.iter().enumerate() {
-        for earlier in issuers.iter().take(index) {
-            if earlier.issuer.name() == issuer.name() {
-                let message = format!("issuer `{}` is named in {} too", issuer.name(), earlier.path);
-                findings.note_text(
-                    path,
-                    issuer.name(),
-                    message,
-                    "give each issuer an alias of its own".to_owned(),
-                );
-            }
-            if earlier.issuer.issuer() == issuer.issuer() {
-                let message = format!("`{}` is trusted in {} too", issuer.issuer(), earlier.path);
-                findings.note_text(
-                    path,
-                    issuer.issuer(),
-                    message,
-                    "one file says whose tokens are believed".to_owned(),
-                );
-            }
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    let mut trusted: HashMap<&str, &str> = HashMap::new();
+    for ReadIssuer { path, issuer } in &issuers {
+        if let Some(earlier) = names.insert(issuer.name(), path) {
+            let message = format!("issuer `{}` is named in {earlier} too", issuer.name());
+            let help = "give each issuer an alias of its own";
+            findings.note_text(path, issuer.name(), message, help.to_owned());
+        }
+        if let Some(earlier) = trusted.insert(issuer.issuer(), path) {
+            let message = format!("`{}` is trusted in {earlier} too", issuer.issuer());
+            let help = "one file says whose tokens are believed";
+            findings.note_text(path, issuer.issuer(), message, help.to_owned());
         }
     }
     // What it would refuse has been found above, with its place.

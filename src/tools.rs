@@ -3,3 +3,11 @@
 pub mod eval;
 pub mod jws_batch;
 pub mod mint;
+
+use serde_json::Value;
+
+/// The `id` of a batch line that could not be used otherwise; `None` where it is no JSON object or has none.
+#[must_use]
+pub fn id_of(line: &str) -> Option<Value> {
+    serde_json::from_str::<Value>(line).ok()?.get("id").cloned()
+}

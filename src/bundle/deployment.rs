@@ -218,13 +218,7 @@ impl Deployment {
             findings.note(PATH, None, "the file with the facts of the deployment is missing", None);
             return None;
         };
-        let file: DeploymentFile = match toml::from_str(text) {
-            Ok(file) => file,
-            Err(error) => {
-                findings.note(PATH, error.span(), error.message(), None);
-                return None;
-            }
-        };
+        let file: DeploymentFile = findings.toml(PATH, text)?;
         let before = findings.len();
         let apis: Vec<Api> = file.api.into_iter().filter_map(|api| read_api(api, findings)).collect();
         refuse_twins(&apis, findings);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
+
 use super::source::SourceFiles;
 
 /// One thing that is wrong with a bundle.
@@ -98,6 +100,11 @@ impl<'f> Findings<'f> {
     ) {
         let start = self.files.text(file).and_then(|text| text.find(needle));
         self.note(file, start.map(|start| start..start + needle.len()), message, help);
+    }
+
+    /// Reads a TOML file; what is wrong with it is noted.
+    pub(crate) fn toml<T: DeserializeOwned>(&mut self, file: &str, text: &str) -> Option<T> {
+        toml::from_str(text).map_err(|error| self.note(file, error.span(), error.message(), None)).ok()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -69,13 +69,7 @@ impl Roles {
             );
             return None;
         };
-        let file: BTreeMap<Spanned<String>, RoleFile> = match toml::from_str(text) {
-            Ok(file) => file,
-            Err(error) => {
-                findings.note(path, error.span(), error.message(), None);
-                return None;
-            }
-        };
+        let file: BTreeMap<Spanned<String>, RoleFile> = findings.toml(path, text)?;
         let before = findings.len();
         let includes: BTreeMap<&str, Vec<&str>> = file
             .iter()

@@ -63,13 +63,7 @@ impl Versions {
             );
             return None;
         };
-        let file: VersionsFile = match toml::from_str(text) {
-            Ok(file) => file,
-            Err(error) => {
-                findings.note(PATH, error.span(), error.message(), None);
-                return None;
-            }
-        };
+        let file: VersionsFile = findings.toml(PATH, text)?;
         let before = findings.len();
         let mut known = |version: &Spanned<String>| {
             if !exists.contains(&version.get_ref().as_str()) {

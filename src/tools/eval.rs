@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::id_of;
 use crate::bundle::nesting::{self, Syntax};
 use crate::decision::{Effect, Engine};
 
@@ -60,10 +61,7 @@ pub fn answer_line(line: &str) -> String {
     let outcome = match serde_json::from_str::<Test>(line) {
         Ok(test) => run(test),
         Err(error) => Outcome {
-            id: serde_json::from_str::<Value>(line)
-                .ok()
-                .and_then(|value| value.get("id").cloned())
-                .unwrap_or_default(),
+            id: id_of(line).unwrap_or_default(),
             results: Vec::new(),
             validates: false,
             error: Some(format!("the line is not a test: {error}")),

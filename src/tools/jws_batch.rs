@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::id_of;
 use crate::jose::{JwkSet, verify_jws};
 
 #[derive(Deserialize)]
@@ -37,10 +38,7 @@ pub fn answer_line(line: &str) -> String {
     let outcome = match serde_json::from_str::<Test<'_>>(line) {
         Ok(test) => run(test),
         Err(error) => Outcome {
-            id: serde_json::from_str::<Value>(line)
-                .ok()
-                .and_then(|value| value.get("id").cloned())
-                .unwrap_or_default(),
+            id: id_of(line).unwrap_or_default(),
             valid: None,
             reason: None,
             detail: None,

@@ -9,6 +9,7 @@ use cedar_gate::event::AuthorizerEvent;
 use cedar_gate::record::{DecisionRecord, Outcome};
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
+use cedar_gate::tools::id_of;
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -121,10 +122,7 @@ fn batch(authorizer: &Authorizer, now: Option<Timestamp>) -> Result<Answer, Fail
     shell::each_line(|line| {
         let answer = line.clone().and_then(|line| batch_line(authorizer, now, line));
         answer.unwrap_or_else(|error| {
-            let id = line
-                .ok()
-                .and_then(|line| serde_json::from_str::<Value>(line).ok())
-                .and_then(|line| line.get("id").cloned());
+            let id = line.ok().and_then(id_of);
             match id {
                 Some(id) => serde_json::json!({ "schema": SCHEMA, "id": id, "error": error }).to_string(),
                 None => serde_json::json!({ "schema": SCHEMA, "error": error }).to_string(),

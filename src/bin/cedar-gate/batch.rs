@@ -46,19 +46,16 @@ pub(crate) struct JwsArgs {
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<Answer, Failure> {
     debug_assert!(args.batch, "the flag is required");
-    shell::each_line(|line| match line {
-        Ok(line) => eval::answer_line(line),
-        Err(error) => error_line(&error),
-    })?;
-    Ok(Answer::Yes)
+    each_test(eval::answer_line)
 }
 
 pub(crate) fn jws(args: &JwsArgs) -> Result<Answer, Failure> {
     debug_assert!(args.batch, "the flag is required");
-    shell::each_line(|line| match line {
-        Ok(line) => jws_batch::answer_line(line),
-        Err(error) => error_line(&error),
-    })?;
+    each_test(jws_batch::answer_line)
+}
+
+fn each_test(answer: fn(&str) -> String) -> Result<Answer, Failure> {
+    shell::each_line(|line| line.map_or_else(|error| error_line(&error), answer))?;
     Ok(Answer::Yes)
 }
 
