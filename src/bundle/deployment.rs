@@ -220,8 +220,13 @@ impl Deployment {
         };
         let file: DeploymentFile = findings.toml(PATH, text)?;
         let before = findings.len();
+        let names_apis = !file.api.is_empty();
         let apis: Vec<Api> = file.api.into_iter().filter_map(|api| read_api(api, findings)).collect();
         refuse_twins(&apis, findings);
+        if !names_apis {
+            let help = "write an [[api]] for each API that may ask; any other is refused";
+            findings.note(PATH, None, "the file names no API", help.to_owned());
+        }
         let arrays_allowed =
             apis.iter().all(|api| api.kind == ApiKind::Http && api.response == ResponseForm::Simple);
         let entries = file

@@ -90,7 +90,7 @@ impl<'f> Findings<'f> {
         self.findings.push(Finding { file: file.to_owned(), span, position, message, help: help.into() });
     }
 
-    /// Notes what is wrong with the first place where `needle` stands in `file`.
+    /// Notes what is wrong with the first place where `needle` stands in `file`, comments aside.
     pub(crate) fn note_text(
         &mut self,
         file: &str,
@@ -98,7 +98,7 @@ impl<'f> Findings<'f> {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        let start = self.files.text(file).and_then(|text| text.find(needle));
+        let start = self.files.text(file).and_then(|text| find_outside_comments(text, needle));
         self.note(file, start.map(|start| start..start + needle.len()), message, help);
     }
 
@@ -127,6 +127,15 @@ impl<'f> Findings<'f> {
             }),
         }
     }
+}
+
+/// The first place of `needle` on a line that is no comment (TOML's `#`, Cedar's `//`).
+fn find_outside_comments(text: &str, needle: &str) -> Option<usize> {
+    text.match_indices(needle).map(|(start, _)| start).find(|start| {
+        let before = text.get(..*start).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
+        !line.starts_with('#') && !line.starts_with("//")
+    })
 }
 
 /// The line and column (from 1, columns in characters) of a byte of `text`.

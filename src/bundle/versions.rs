@@ -1,7 +1,7 @@
 //! `policies/versions.toml`: which version of the policies decides which stage of which API.
 //!
 //! ```toml
-//! default = "v1"              # every API and stage that is not named; without it, only what is named is answered
+//! default = "v1"              # every API and stage that is not named; without it, each of them has to be named
 //!
 //! [stage.orders-rest.prod]    # API and stage as schema/authorizer.toml names them
 //! active = "v2"
@@ -99,6 +99,14 @@ impl Versions {
                 findings.note(PATH, Some(stage.span()), message, None);
             }
         }
-        (findings.len() == before).then_some(Self { default, pins })
+        let versions = Self { default, pins };
+        for api in deployment.iter().flat_map(|deployment| &deployment.apis) {
+            for stage in api.stage_names().filter(|stage| versions.active(&api.name, stage).is_none()) {
+                let message = format!("no version decides stage `{stage}` of API `{}`", api.name);
+                let help = format!("write a default, or active under [stage.{}.\"{stage}\"]", api.name);
+                findings.note(PATH, None, message, help);
+            }
+        }
+        (findings.len() == before).then_some(versions)
     }
 }

@@ -185,7 +185,12 @@ fn a_stage_can_be_pinned_to_a_version_of_its_own() {
     assert_eq!(active("orders-rest", "prod"), Some("v2"));
     assert_eq!(active("orders-rest", "test-invoke-stage"), Some("v1"));
     files.insert("policies/versions.toml", "[stage.orders-rest.prod]\nactive = \"v2\"\n");
-    assert!(Bundle::load(&files).unwrap().active("orders-http", "$default").is_none());
+    assert_eq!(
+        found(&files).last().map(String::as_str),
+        Some(
+            "policies/versions.toml: no version decides stage `$default` of API `orders-http` (write a default, or active under [stage.orders-http.\"$default\"])"
+        )
+    );
 }
 
 #[test]
@@ -194,8 +199,24 @@ fn an_appsync_api_can_be_pinned_though_it_has_no_stages() {
     let deployment = files.text("schema/authorizer.toml").unwrap().to_owned();
     let api = "[[api]]\nname = \"graph\"\nkind = \"appsync\"\naccount = \"123456789012\"\nid = \"g1\"\n";
     files.insert("schema/authorizer.toml", deployment.replacen("[[api]]", &format!("{api}\n[[api]]"), 1));
-    files.insert("policies/versions.toml", "[stage.graph.\"$default\"]\nactive = \"v1\"\n");
-    let bundle = Bundle::load(&files).unwrap();
-    assert!(bundle.active("graph", "$default").is_some());
-    assert!(bundle.active("orders-rest", "prod").is_none());
+    files.insert("policies/versions.toml", "default = \"v1\"\n[stage.graph.\"$default\"]\nactive = \"v1\"\n");
+    assert!(Bundle::load(&files).unwrap().active("graph", "$default").is_some());
+}
+
+#[test]
+fn an_empty_file_is_no_answer() {
+    for (file, expected) in [
+        (
+            "schema/authorizer.toml",
+            "schema/authorizer.toml: the file names no API (write an [[api]] for each API that may ask; any other is refused)",
+        ),
+        (
+            "policies/versions.toml",
+            "policies/versions.toml: no version decides stage `prod` of API `orders-rest` (write a default, or active under [stage.orders-rest.\"prod\"])",
+        ),
+    ] {
+        let mut files = example();
+        files.insert(file, "");
+        assert!(found(&files).iter().any(|line| line == expected), "{:#?}", found(&files));
+    }
 }
