@@ -1,5 +1,6 @@
 //! What is wrong with a bundle: where it stands, what was expected, what to do.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -68,11 +69,13 @@ impl fmt::Display for BundleErrors {
 pub(crate) struct Findings<'f> {
     files: &'f SourceFiles,
     findings: Vec<Finding>,
+    /// Where the lines of a file begin, for the files that have a finding.
+    line_starts: HashMap<String, Vec<usize>>,
 }
 
 impl<'f> Findings<'f> {
     pub(crate) fn new(files: &'f SourceFiles) -> Self {
-        Self { files, findings: Vec::new() }
+        Self { files, findings: Vec::new(), line_starts: HashMap::new() }
     }
 
     /// Notes what is wrong at `span` of `file`.
@@ -83,8 +86,7 @@ impl<'f> Findings<'f> {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        let text = self.files.text(file);
-        let position = span.as_ref().and_then(|span| position(text?, span.start));
+        let position = span.as_ref().and_then(|span| self.position(file, span.start));
         // A foreign message may hold several lines; here one finding is one line.
         let message = message.into().split_whitespace().collect::<Vec<_>>().join(" ");
         self.findings.push(Finding { file: file.to_owned(), span, position, message, help: help.into() });
@@ -105,6 +107,19 @@ impl<'f> Findings<'f> {
     /// Reads a TOML file; what is wrong with it is noted.
     pub(crate) fn toml<T: DeserializeOwned>(&mut self, file: &str, text: &str) -> Option<T> {
         toml::from_str(text).map_err(|error| self.note(file, error.span(), error.message(), None)).ok()
+    }
+
+    /// The line and column (from 1, columns in characters) of a byte of `file`.
+    fn position(&mut self, file: &str, byte: usize) -> Option<(usize, usize)> {
+        let text = self.files.text(file)?;
+        if !self.line_starts.contains_key(file) {
+            let newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
+            self.line_starts.insert(file.to_owned(), std::iter::once(0).chain(newlines).collect());
+        }
+        let starts = self.line_starts.get(file)?;
+        let line = starts.partition_point(|start| *start <= byte);
+        let start = *starts.get(line.checked_sub(1)?)?;
+        Some((line, text.get(start..byte)?.chars().count() + 1))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -136,14 +151,6 @@ fn find_outside_comments(text: &str, needle: &str) -> Option<usize> {
         let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
         !line.starts_with('#') && !line.starts_with("//")
     })
-}
-
-/// The line and column (from 1, columns in characters) of a byte of `text`.
-fn position(text: &str, byte: usize) -> Option<(usize, usize)> {
-    let before = text.get(..byte)?;
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.matches('\n').count() + 1;
-    Some((line, before.get(line_start..)?.chars().count() + 1))
 }
 
 #[cfg(test)]
