@@ -188,14 +188,11 @@ impl PolicySlice {
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
         let answer = self.evaluate(&request.request, &request.entities);
-        let effect = match (answer.decision, answer.errors.is_empty()) {
-            (Effect::Allow, true) => Effect::Allow,
-            (Effect::Allow, false) | (Effect::Deny, true | false) => Effect::Deny,
-        };
-        // What allowed before the error did not determine the Deny that the error made.
-        let determining = match (answer.decision, effect) {
-            (Effect::Allow, Effect::Deny) => Vec::new(),
-            (Effect::Allow, Effect::Allow) | (Effect::Deny, Effect::Allow | Effect::Deny) => answer.reasons,
+        let (effect, determining) = match (answer.decision, answer.errors.is_empty()) {
+            (Effect::Allow, true) => (Effect::Allow, answer.reasons),
+            // What allowed did not determine the Deny that the error made.
+            (Effect::Allow, false) => (Effect::Deny, Vec::new()),
+            (Effect::Deny, true | false) => (Effect::Deny, answer.reasons),
         };
         let deny_message = match effect {
             Effect::Allow => None,

@@ -143,15 +143,6 @@ impl TrustedIssuer {
         self.roles.as_ref().map_or(&[], |roles| &roles.grant)
     }
 
-    /// The one tenant of its principals; `None` where there is none or a claim says which.
-    #[must_use]
-    pub fn fixed_tenant(&self) -> Option<&str> {
-        match &self.tenant {
-            Some(Tenant::Fixed(name)) => Some(&name.0),
-            Some(Tenant::Claimed(_)) | None => None,
-        }
-    }
-
     /// The claim that says the tenant, where one does.
     #[must_use]
     pub fn tenant_claim(&self) -> Option<&str> {
