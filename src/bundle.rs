@@ -70,12 +70,12 @@ impl Bundle {
         layout::check(files, findings)?;
         let deployment = Deployment::load(files, findings);
         let routes = load_routes(files, findings);
-        let vocabulary = Vocabulary::load(files, findings);
+        let (vocabulary, gateway) = Vocabulary::load(files, findings).unzip();
         // Without a vocabulary every type that it lacks would be found once more for each operation.
         let schema = routes
             .as_ref()
-            .filter(|_| vocabulary.is_some())
-            .and_then(|routes| load_schema(files, routes, findings));
+            .zip(gateway)
+            .and_then(|(routes, gateway)| load_schema(files, routes, gateway, findings));
         let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
         let names = routes.as_ref().map(|routes| known_names(routes, &issuers));
         let mut policies = BTreeMap::new();
@@ -212,6 +212,7 @@ fn load_routes(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Route
 fn load_schema(
     files: &SourceFiles,
     routes: &RouteTable,
+    gateway: cedar::SchemaFragment,
     findings: &mut Findings<'_>,
 ) -> Option<cedar::Schema> {
     let generated = routes.cedarschema();
@@ -224,9 +225,6 @@ fn load_schema(
         };
         findings.note(ROUTES_SCHEMA, None, message, "run: cedar-gate routes schema --write".to_owned());
     }
-    let hand_written = files.text(vocabulary::PATH)?;
-    // What is wrong with the hand-written part alone has been noted where it was read.
-    let (gateway, _) = cedar::SchemaFragment::from_cedarschema_str(hand_written).ok()?;
     let operations = match cedar::SchemaFragment::from_cedarschema_str(&generated) {
         Ok((operations, _)) => operations,
         Err(error) => {

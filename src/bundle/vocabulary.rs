@@ -74,8 +74,12 @@ pub struct HttpShape {
 }
 
 impl Vocabulary {
-    /// Reads the schema's declarations; what cannot be supplied goes to `findings`.
-    pub(super) fn load(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Self> {
+    /// Reads the schema's declarations, and gives the parsed text back with them; what cannot be supplied goes to
+    /// `findings`.
+    pub(super) fn load(
+        files: &SourceFiles,
+        findings: &mut Findings<'_>,
+    ) -> Option<(Self, cedar::SchemaFragment)> {
         let Some(text) = files.text(PATH) else {
             findings.note(PATH, None, "the schema that the policies speak is missing", None);
             return None;
@@ -84,13 +88,14 @@ impl Vocabulary {
             findings.note(PATH, Some(error.span.clone()), error.to_string(), None);
             return None;
         }
-        let json = match cedar::SchemaFragment::from_cedarschema_str(text) {
-            Ok((fragment, _)) => fragment.to_json_value().ok()?,
+        let fragment = match cedar::SchemaFragment::from_cedarschema_str(text) {
+            Ok((fragment, _)) => fragment,
             Err(error) => {
                 findings.note(PATH, first_span(&error), schema_message(&error), None);
                 return None;
             }
         };
+        let json = fragment.clone().to_json_value().ok()?;
         let mut reader = Reader { namespace: json.get("").cloned().unwrap_or_default(), findings };
         let before = reader.findings.len();
         for (entity, why) in ENTITIES {
@@ -107,7 +112,7 @@ impl Vocabulary {
             }),
             http: reader.http(),
         };
-        (reader.findings.len() == before).then_some(vocabulary)
+        (reader.findings.len() == before).then_some((vocabulary, fragment))
     }
 }
 
