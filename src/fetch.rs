@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::bundle::Bundle;
 use crate::bundle::source::SourceFiles;
 use crate::jose::JwkSet;
 
@@ -163,7 +164,7 @@ pub fn development_home() -> Option<PathBuf> {
 /// # Errors
 /// [`FetchError::Unreadable`], also where the file is no key set.
 #[expect(clippy::disallowed_methods, reason = "this module is where files are read")]
-pub fn read_development_keys() -> Result<Option<JwkSet>, FetchError> {
+fn read_development_keys() -> Result<Option<JwkSet>, FetchError> {
     let Some(path) = development_home().map(|folder| folder.join(DEVELOPMENT_JWKS)) else { return Ok(None) };
     match fs::read(&path) {
         Ok(bytes) => match JwkSet::from_json(&bytes) {
@@ -173,6 +174,20 @@ pub fn read_development_keys() -> Result<Option<JwkSet>, FetchError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FetchError::Unreadable { path, error }),
     }
+}
+
+/// Gives a development bundle's issuers this machine's public key, where one has been made. A bundle for production has no
+/// issuer that trusts it, and nothing is read.
+///
+/// # Errors
+/// [`FetchError::Unreadable`], also where the file is no key set.
+pub fn add_development_keys(bundle: &mut Bundle) -> Result<(), FetchError> {
+    if bundle.wants_development_keys()
+        && let Some(keys) = read_development_keys()?
+    {
+        bundle.add_development_keys(keys);
+    }
+    Ok(())
 }
 
 struct Budget<'r> {

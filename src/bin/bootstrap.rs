@@ -65,7 +65,10 @@ fn load(settings: &Settings) -> Result<Authorizer, StartError> {
     let authorizer = catch_unwind(|| {
         let files = fetch::read_bundle(&directory).map_err(|error| error.to_string())?;
         let mut bundle = Bundle::load(&files).map_err(|errors| errors.to_string())?;
-        trust_development_keys(&mut bundle)?;
+        if bundle.wants_development_keys() {
+            tracing::warn!("this is a development bundle: whoever holds the development key can be anybody");
+        }
+        fetch::add_development_keys(&mut bundle).map_err(|error| error.to_string())?;
         Authorizer::new(bundle).map_err(|error| error.to_string())
     })
     .unwrap_or_else(|_| Err("checking the bundle panicked: the log names the place".to_owned()))
@@ -77,18 +80,6 @@ fn load(settings: &Settings) -> Result<Authorizer, StartError> {
         "the bundle is loaded"
     );
     Ok(authorizer)
-}
-
-/// A development bundle may trust this machine's own key pair; a bundle for production has no issuer that does.
-fn trust_development_keys(bundle: &mut Bundle) -> Result<(), String> {
-    if !bundle.wants_development_keys() {
-        return Ok(());
-    }
-    tracing::warn!("this is a development bundle: whoever holds the development key can be anybody");
-    if let Some(keys) = fetch::read_development_keys().map_err(|error| error.to_string())? {
-        bundle.add_development_keys(keys);
-    }
-    Ok(())
 }
 
 /// The directory of the bundle: the one that `CEDAR_GATE_BUNDLE` names, below the task root when it is relative.

@@ -176,16 +176,9 @@ pub(crate) fn load_bundle(root: &Path) -> Result<Bundle, Failure> {
 
 /// Gives the bundle's development issuers this machine's public key, where one has been made: what the Lambda does.
 pub(crate) fn add_development_keys(bundle: &mut Bundle) -> Result<(), Failure> {
-    if !bundle.wants_development_keys() {
-        return Ok(());
-    }
-    let keys = fetch::read_development_keys().map_err(|error| {
+    fetch::add_development_keys(bundle).map_err(|error| {
         Failure::Message(format!("{error}; to have it written anew, run: cedar-gate token mint"))
-    })?;
-    if let Some(keys) = keys {
-        bundle.add_development_keys(keys);
-    }
-    Ok(())
+    })
 }
 
 /// The public half of a development key, as verification wants it.
