@@ -22,7 +22,7 @@ use crate::decision::{Decision, Effect};
 use crate::entities::{EntityFactory, HttpFacts, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::{IamPolicy, ResourceArn};
-use crate::jose::{KeyId, VerifiedClaims, verify};
+use crate::jose::{KeyId, KeyRing, Need, VerifiedClaims, verify};
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
@@ -49,6 +49,15 @@ pub struct Answered {
     pub reply: Reply,
     /// What the log gets.
     pub record: DecisionRecord,
+    /// What to fetch before asking once more, where that could give another reply.
+    pub need: Option<Need>,
+}
+
+/// What an answer rests on beside event, bundle and time: what the shell has fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The issuers' keys: those of the bundle, and those over the network.
+    pub keys: &'a KeyRing,
 }
 
 impl Authorizer {
@@ -61,10 +70,17 @@ impl Authorizer {
         Ok(Self { bundle, stages })
     }
 
-    /// Answers one event. Never panics: a stage that does makes a fault, as any error of ours does.
+    /// Answers one event by the bundle alone, which pins its issuers' keys. Never panics: a stage that does makes a fault,
+    /// as any error of ours does.
     #[must_use]
     pub fn answer(&self, event: &[u8], now: Timestamp) -> Answered {
-        fail_closed(self.bundle.digest(), now, || self.decide(event, now))
+        self.answer_with(event, Evidence { keys: self.bundle.keys() }, now)
+    }
+
+    /// The same, by what was fetched too. [`Answered::need`] says what could turn the reply into another.
+    #[must_use]
+    pub fn answer_with(&self, event: &[u8], evidence: Evidence<'_>, now: Timestamp) -> Answered {
+        fail_closed(self.bundle.digest(), now, || self.decide(event, evidence, now))
     }
 
     /// Which allows leave a record.
@@ -79,7 +95,7 @@ impl Authorizer {
         &self.bundle
     }
 
-    fn decide(&self, bytes: &[u8], now: Timestamp) -> Answered {
+    fn decide(&self, bytes: &[u8], evidence: Evidence<'_>, now: Timestamp) -> Answered {
         let mut record = DecisionRecord::new(self.bundle.digest(), now);
         let event = match AuthorizerEvent::parse(bytes) {
             Ok(event) => event,
@@ -94,9 +110,12 @@ impl Authorizer {
         record.api = Some(asked.api.name.clone());
         record.stage = Some(asked.stage_name.to_owned());
         record.policy_version = Some(asked.stage.version.name.clone());
-        let verdict = match self.judge(&event, &asked, now, &mut record) {
-            Ok(answer) => answer,
-            Err(rejection) => reject(rejection, &asked, &mut record),
+        let (verdict, need) = match self.judge(&event, &asked, evidence, now, &mut record) {
+            Ok(answer) => (answer, None),
+            Err(mut rejection) => {
+                let need = rejection.need.take();
+                (reject(rejection, &asked, &mut record), need)
+            }
         };
         let reply = reply(wire_form(asked.api, event.kind()), &verdict);
         // A verdict that its form cannot carry is a fault, and the record says so too.
@@ -104,7 +123,7 @@ impl Authorizer {
             record.set_outcome(Outcome::Fault, "internal");
             record.detail = Some(message.clone());
         }
-        Answered { reply, record }
+        Answered { reply, record, need }
     }
 
     /// From the checked question to the verdict.
@@ -112,14 +131,14 @@ impl Authorizer {
         &self,
         event: &AuthorizerEvent<'_>,
         asked: &Asked<'_>,
+        evidence: Evidence<'_>,
         now: Timestamp,
         record: &mut DecisionRecord,
     ) -> Result<Verdict, Rejection> {
         // The path comes first: a path that could mean two things is refused whoever asks.
         let path = asked.normal_path(event)?;
         let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
-        let claims =
-            verify(&token, self.bundle.issuers(), self.bundle.keys(), now).map_err(Rejection::from)?;
+        let claims = verify(&token, self.bundle.issuers(), evidence.keys, now).map_err(Rejection::from)?;
         describe_claims(&claims, record);
         self.judge_caller(&claims, path.as_ref(), event, asked, now, record)
             .map_err(|rejection| rejection.of(safe_text(&principal_id(&claims))))
@@ -335,7 +354,7 @@ fn fault(mut record: DecisionRecord, reason: &'static str, detail: String) -> An
     let reply = reply(WireForm::Simple, &Verdict::Fault(detail.clone()));
     record.set_outcome(Outcome::Fault, reason);
     record.detail = Some(detail);
-    Answered { reply, record }
+    Answered { reply, record, need: None }
 }
 
 fn wire_form(api: &Api, event: EventKind) -> WireForm {
@@ -359,7 +378,7 @@ mod tests {
             || std::panic::panic_any(Reply::Unauthorized),
         ];
         for answer in panicking {
-            let Answered { reply, record } =
+            let Answered { reply, record, .. } =
                 fail_closed("sha256:00", Timestamp::from_unix_seconds(1), answer);
             let message = "a stage of the authorizer panicked; this is a bug";
             assert_eq!(reply, Reply::Fault(format!("cedar-gate: {message}")));
@@ -377,6 +396,7 @@ mod tests {
         let denied = || Answered {
             reply: Reply::Unauthorized,
             record: DecisionRecord::new("sha256:00", Timestamp::from_unix_seconds(1)),
+            need: None,
         };
         assert_eq!(fail_closed("", Timestamp::from_unix_seconds(2), denied).reply, Reply::Unauthorized);
     }

@@ -161,15 +161,15 @@ impl Bundle {
     /// A bundle that is not marked as development has no such issuer, so this changes nothing there.
     pub fn add_development_keys(&mut self, keys: JwkSet) {
         let keys = Arc::new(keys);
-        for issuer in self.issuers.iter().filter(|issuer| issuer.development()) {
-            self.keys.insert(issuer.name(), Arc::clone(&keys));
+        for issuer in self.issuers.iter().filter(|issuer| *issuer.keys() == KeySource::Development) {
+            self.keys.insert(issuer.key_set(), Arc::clone(&keys));
         }
     }
 
     /// Whether an issuer of the bundle signs with this machine's development key.
     #[must_use]
     pub fn wants_development_keys(&self) -> bool {
-        self.issuers.iter().any(TrustedIssuer::development)
+        self.issuers.iter().any(|issuer| *issuer.keys() == KeySource::Development)
     }
 }
 
@@ -289,30 +289,31 @@ fn load_keys(
         let help = "remove the file, or write development = true in schema/authorizer.toml";
         findings.note_text(path, "development", message, help.to_owned());
     }
-    match issuer.keys() {
+    let (file, set) = match issuer.keys() {
         KeySource::File(name) => {
             let name = name.as_str();
             let file = format!("policies/issuers/{name}");
-            match files.bytes(&file).map(JwkSet::from_json) {
-                None => findings.note_text(path, name, format!("the key file {file} does not exist"), None),
-                Some(Err(error)) => findings.note(&file, None, error.to_string(), None),
-                Some(Ok(set)) if set.keys().is_empty() && set.skipped().is_empty() => {
-                    findings.note(&file, None, "the key set holds no key", None);
-                }
-                Some(Ok(set)) if set.keys().is_empty() => {
-                    let reasons: Vec<String> =
-                        set.skipped().iter().map(|(_, reason)| reason.to_string()).collect();
-                    findings.note(
-                        &file,
-                        None,
-                        format!("no key of the set can be used: {}", reasons.join("; ")),
-                        None,
-                    );
-                }
-                Some(Ok(set)) => keys.insert(issuer.name(), set),
-            }
+            let Some(set) = files.bytes(&file).map(JwkSet::from_json) else {
+                findings.note_text(path, name, format!("the key file {file} does not exist"), None);
+                return;
+            };
+            (file, set)
         }
-        KeySource::Development => {}
+        KeySource::Inline(set) => (path.to_owned(), JwkSet::from_json(set.as_json().as_bytes())),
+        // These are fetched, or read, by whoever answers.
+        KeySource::Development | KeySource::Published(_) | KeySource::Secret(_) => return,
+    };
+    match set {
+        Err(error) => findings.note(&file, None, error.to_string(), None),
+        Ok(set) if set.keys().is_empty() && set.skipped().is_empty() => {
+            findings.note(&file, None, "the key set holds no key", None);
+        }
+        Ok(set) if set.keys().is_empty() => {
+            let reasons: Vec<String> = set.skipped().iter().map(|(_, reason)| reason.to_string()).collect();
+            let message = format!("no key of the set can be used: {}", reasons.join("; "));
+            findings.note(&file, None, message, None);
+        }
+        Ok(set) => keys.insert(issuer.key_set(), set),
     }
 }
 

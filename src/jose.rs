@@ -23,7 +23,7 @@ pub mod verify;
 #[cfg(feature = "cli")]
 pub mod sign;
 
-pub use error::{Excerpt, Malformation, Part, TokenError};
+pub use error::{Excerpt, Malformation, Need, Part, TokenError};
 pub use issuer::{IssuerError, TrustedIssuer, TrustedIssuers};
 pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing};
 pub use jws::{Algorithm, CompactJws, KeyId};

@@ -1,7 +1,7 @@
 //! Why an event gets no decision, and what its caller gets instead.
 
 use crate::credential::CredentialError;
-use crate::jose::TokenError;
+use crate::jose::{Need, TokenError};
 use crate::record::Outcome;
 
 /// Why an event gets no decision.
@@ -15,15 +15,17 @@ pub(super) struct Rejection {
     pub(super) detail: String,
     /// Who asked, where that was verified before.
     pub(super) principal_id: Option<String>,
+    /// What could turn it into an answer, where something could.
+    pub(super) need: Option<Need>,
 }
 
 impl Rejection {
     pub(super) fn fault(reason: &'static str, detail: String) -> Self {
-        Self { outcome: Outcome::Fault, reason, detail, principal_id: None }
+        Self { outcome: Outcome::Fault, reason, detail, principal_id: None, need: None }
     }
 
     pub(super) fn deny(reason: &'static str, detail: String) -> Self {
-        Self { outcome: Outcome::Deny, reason, detail, principal_id: None }
+        Self { outcome: Outcome::Deny, reason, detail, principal_id: None, need: None }
     }
 
     /// The same, of a caller who is known.
@@ -37,7 +39,13 @@ impl From<TokenError> for Rejection {
         // That we have no keys of an issuer whom we trust is our fault, and says nothing about the caller.
         let is_ours = matches!(error, TokenError::KeysUnavailable { .. });
         let outcome = if is_ours { Outcome::Fault } else { Outcome::Unauthorized };
-        Self { outcome, reason: error.slug(), detail: error.to_string(), principal_id: None }
+        Self {
+            outcome,
+            reason: error.slug(),
+            detail: error.to_string(),
+            principal_id: None,
+            need: error.need(),
+        }
     }
 }
 
@@ -52,6 +60,6 @@ impl From<CredentialError> for Rejection {
             | CredentialError::TooLong { .. }
             | CredentialError::Malformed { .. } => Outcome::Unauthorized,
         };
-        Self { outcome, reason: error.slug(), detail: error.to_string(), principal_id: None }
+        Self { outcome, reason: error.slug(), detail: error.to_string(), principal_id: None, need: None }
     }
 }

@@ -46,10 +46,10 @@ pub enum TokenError {
         iss: Excerpt,
     },
     /// The issuer's key set lacks the key. What a fetch of newer keys needs is here.
-    #[error("{}", unknown_key(.issuer.as_deref(), .kid.as_ref()))]
+    #[error("{}", unknown_key(.key_set.as_deref(), .kid.as_ref()))]
     UnknownKeyId {
-        /// Alias of the issuer; `None` where a bare key set was given.
-        issuer: Option<String>,
+        /// The name of the issuer's key set: mostly its alias. `None` where a bare key set was given.
+        key_set: Option<String>,
         /// The header's `kid`; `None` where the token names no key and none fits its `alg`.
         kid: Option<KeyId>,
     },
@@ -59,11 +59,11 @@ pub enum TokenError {
         /// How many keys fit.
         count: usize,
     },
-    /// We trust the issuer and have no keys of it: our fault, not the caller's.
-    #[error("no keys of issuer `{issuer}` are loaded")]
+    /// We trust the issuer and have no keys of it, or only such as are too old: our fault, not the caller's.
+    #[error("no keys of issuer `{key_set}` are loaded")]
     KeysUnavailable {
-        /// Alias of the issuer.
-        issuer: String,
+        /// The name of the issuer's key set: mostly its alias.
+        key_set: String,
     },
     /// The signature does not verify with the key.
     #[error("the signature is not valid")]
@@ -135,6 +135,34 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// What could turn the refusal into an answer, where something could: newer keys.
+    #[must_use]
+    pub fn need(&self) -> Option<Need> {
+        match self {
+            Self::UnknownKeyId { key_set: Some(key_set), .. } | Self::KeysUnavailable { key_set } => {
+                Some(Need::Keys { key_set: key_set.clone() })
+            }
+            Self::UnknownKeyId { key_set: None, .. }
+            | Self::Missing
+            | Self::TooLarge { .. }
+            | Self::Malformed(_)
+            | Self::UnsupportedHeader { .. }
+            | Self::Algorithm
+            | Self::KeyAlgorithm { .. }
+            | Self::UnknownIssuer { .. }
+            | Self::AmbiguousKey { .. }
+            | Self::BadSignature
+            | Self::MissingClaim { .. }
+            | Self::InvalidClaim { .. }
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::WrongAudience { .. }
+            | Self::WrongTokenUse { .. }
+            | Self::WrongType { .. }
+            | Self::WrongTenant { .. } => None,
+        }
+    }
+
     /// A stable word for logs, metrics and tests.
     #[must_use]
     pub fn slug(&self) -> &'static str {
@@ -157,6 +185,16 @@ impl TokenError {
             Self::WrongTenant { .. } => "wrong_tenant",
         }
     }
+}
+
+/// What the shell may fetch before it asks once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The newest keys of an issuer.
+    Keys {
+        /// Their name in the [`KeyRing`](super::KeyRing).
+        key_set: String,
+    },
 }
 
 /// What is wrong with the form of a token.
@@ -240,8 +278,8 @@ impl fmt::Display for Excerpt {
     }
 }
 
-fn unknown_key(issuer: Option<&str>, kid: Option<&KeyId>) -> String {
-    let whose = issuer.map_or_else(|| "the key set".to_owned(), |issuer| format!("issuer `{issuer}`"));
+fn unknown_key(key_set: Option<&str>, kid: Option<&KeyId>) -> String {
+    let whose = key_set.map_or_else(|| "the key set".to_owned(), |issuer| format!("issuer `{issuer}`"));
     match kid {
         Some(kid) => format!("{whose} has no key `{}`", Excerpt::of(kid.as_str())),
         None => format!("the token has no `kid`, and {whose} has no key that fits its `alg`"),
@@ -268,12 +306,12 @@ mod tests {
     #[test]
     fn a_missing_key_is_named_with_its_owner() {
         let error = |issuer: Option<&str>, kid| {
-            TokenError::UnknownKeyId { issuer: issuer.map(str::to_owned), kid: KeyId::new(kid) }.to_string()
+            TokenError::UnknownKeyId { key_set: issuer.map(str::to_owned), kid: KeyId::new(kid) }.to_string()
         };
         assert_eq!(error(Some("acme"), "k9"), "issuer `acme` has no key `k9`");
         assert_eq!(error(None, "../../dev/null"), "the key set has no key `../../dev/null`");
         assert_eq!(
-            TokenError::UnknownKeyId { issuer: None, kid: None }.to_string(),
+            TokenError::UnknownKeyId { key_set: None, kid: None }.to_string(),
             "the token has no `kid`, and the key set has no key that fits its `alg`"
         );
     }

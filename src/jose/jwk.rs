@@ -13,6 +13,7 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER as AWS_LC;
 use super::error::Excerpt;
 use super::json::{Json, JsonError, Object};
 use super::jws::{Algorithm, CompactJws, KeyId, base64url};
+use crate::time::Timestamp;
 
 /// The keys that an issuer publishes (RFC 7517 §5), those of them that can be used.
 #[derive(Debug, Default)]
@@ -156,24 +157,38 @@ pub enum KeyMiss {
     WrongAlgorithm,
 }
 
-/// Each trusted issuer's keys, by its alias. A key of one issuer is never found for another's token.
+/// Each trusted issuer's keys, by [`TrustedIssuer::key_set`](super::TrustedIssuer::key_set). A key of one issuer is never
+/// found for another's token.
 ///
 /// Sets are shared, so a ring with one set replaced costs a clone of the map.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
-    sets: HashMap<String, Arc<JwkSet>>,
+    sets: HashMap<Arc<str>, HeldKeys>,
+}
+
+/// A key set, and how long it is believed.
+#[derive(Clone, Debug)]
+struct HeldKeys {
+    keys: Arc<JwkSet>,
+    until: Option<Timestamp>,
 }
 
 impl KeyRing {
-    /// Puts the keys of the issuer with the alias `issuer` in, in place of those before.
-    pub fn insert(&mut self, issuer: &str, keys: impl Into<Arc<JwkSet>>) {
-        self.sets.insert(issuer.to_owned(), keys.into());
+    /// Puts pinned keys in, in place of those before: they are believed as long as the ring is.
+    pub fn insert(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>) {
+        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), until: None });
     }
 
-    /// The keys of the issuer with the alias `issuer`; `None` where none were loaded.
+    /// Puts fetched keys in, in place of those before: they are believed before `until`, and not at it.
+    pub fn insert_until(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, until: Timestamp) {
+        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), until: Some(until) });
+    }
+
+    /// The keys of that name; `None` where none were loaded, or where those that were are too old at `now`.
     #[must_use]
-    pub fn keys_of(&self, issuer: &str) -> Option<&JwkSet> {
-        self.sets.get(issuer).map(Arc::as_ref)
+    pub fn keys_of(&self, key_set: &str, now: Timestamp) -> Option<&Arc<JwkSet>> {
+        let held = self.sets.get(key_set)?;
+        held.until.is_none_or(|until| now < until).then_some(&held.keys)
     }
 }
 

@@ -8,10 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::{Excerpt, TokenError};
-use super::issuer::{
-    ClaimPath, ClientRule, Listed, Name, RoleRule, Tenant, TokenKind, TokenUse, TrustedIssuer,
-    TrustedIssuers, is_access_token_typ,
-};
+use super::issuer::kind::{TokenKind, TokenUse, is_access_token_typ};
+use super::issuer::names::{ClaimPath, Name};
+use super::issuer::rules::{Listed, RoleRule, Tenant};
+use super::issuer::{ClientRule, TrustedIssuer, TrustedIssuers};
 use super::json::{Json, Object};
 use super::jwk::{JwkSet, KeyMiss, KeyRing};
 use super::jws::{CompactJws, KeyId};
@@ -34,9 +34,9 @@ pub fn verify(
     let iss = string(&claims, "iss")?.ok_or_else(|| missing("iss"))?;
     let issuer = issuers.find(iss).ok_or_else(|| TokenError::UnknownIssuer { iss: Excerpt::of(iss) })?;
     let keys = keys
-        .keys_of(issuer.name())
-        .ok_or_else(|| TokenError::KeysUnavailable { issuer: issuer.name().to_owned() })?;
-    check_signature(&jws, keys, Some(issuer.name()))?;
+        .keys_of(issuer.key_set(), now)
+        .ok_or_else(|| TokenError::KeysUnavailable { key_set: issuer.key_set().to_string() })?;
+    check_signature(&jws, keys, Some(issuer.key_set()))?;
     accept(issuer, &jws, &claims, now)
 }
 
@@ -207,10 +207,10 @@ impl VerifiedClaims {
     }
 }
 
-fn check_signature(jws: &CompactJws<'_>, keys: &JwkSet, issuer: Option<&str>) -> Result<(), TokenError> {
+fn check_signature(jws: &CompactJws<'_>, keys: &JwkSet, key_set: Option<&str>) -> Result<(), TokenError> {
     let kid = jws.key_id();
     let unknown = |kid: Option<&KeyId>| TokenError::UnknownKeyId {
-        issuer: issuer.map(str::to_owned),
+        key_set: key_set.map(str::to_owned),
         kid: kid.cloned(),
     };
     let key = keys.key_for(kid.map(KeyId::as_str), jws.algorithm()).map_err(|miss| match (miss, kid) {

@@ -16,7 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use crate::jose::issuer::{ClientRule, Listed, TokenUse, TypRule};
+use crate::jose::issuer::rules::Listed;
+use crate::jose::issuer::{ClientRule, TokenUse, TypRule};
 use crate::jose::sign::{SignError, SigningKey};
 use crate::jose::{Algorithm, TrustedIssuer};
 use crate::time::Timestamp;

@@ -177,8 +177,8 @@ fn an_unknown_key_says_what_to_fetch() {
     keys.insert("acme-staff", JwkSet::from_json(br#"{"keys":[]}"#).unwrap());
     let token = BearerToken::new(&vectors::accepted("cognito-user")).unwrap();
     match verify(&token, &issuers, &keys, vectors::now()) {
-        Err(TokenError::UnknownKeyId { issuer, kid }) => {
-            assert_eq!(issuer.as_deref(), Some("acme-staff"));
+        Err(TokenError::UnknownKeyId { key_set, kid }) => {
+            assert_eq!(key_set.as_deref(), Some("acme-staff"));
             assert_eq!(kid.unwrap().as_str(), "acme-1");
         }
         other => panic!("{other:?}"),
@@ -274,7 +274,7 @@ fn a_foreign_key_does_not_disable_the_set() {
 #[test]
 fn a_key_is_found_by_name_or_by_being_the_only_one() {
     let (_, keys) = world();
-    let keys = keys.keys_of("partner").unwrap();
+    let keys = keys.keys_of("partner", vectors::now()).unwrap();
     let found = |kid: Option<&str>, algorithm| {
         keys.key_for(kid, algorithm).map(|key| key.key_id().unwrap().as_str().to_owned())
     };

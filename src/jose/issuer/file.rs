@@ -1,0 +1,40 @@
+//! The issuer file as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::keys::KeysFile;
+use super::kind::{TokenUse, TokenUseClaim, TypRule};
+use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Name};
+use super::preset::Provider;
+use super::rules::{Listed, RolesTable, Tenant};
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssuerFile {
+    pub(super) name: Name,
+    pub(super) issuer: Iss,
+    pub(super) provider: Provider,
+    pub(super) token_use: TokenUse,
+    pub(super) typ: Option<TypRule>,
+    pub(super) token_use_claim: Option<TokenUseClaim>,
+    pub(super) audience: Option<Listed<AudienceName>>,
+    pub(super) audience_claim: Option<ClaimPath>,
+    pub(super) client_claim: Option<ClaimPath>,
+    pub(super) scope_claim: Option<ClaimPath>,
+    pub(super) tenant: Option<Tenant>,
+    pub(super) roles: Option<RolesTable>,
+    #[serde(default)]
+    pub(super) claims: BTreeMap<AttributeName, ClaimPath>,
+    #[serde(default)]
+    pub(super) required_claims: Vec<ClaimPath>,
+    pub(super) usage_key: Option<ClaimPath>,
+    #[serde(default)]
+    pub(super) leeway: Leeway,
+    pub(super) keys: Option<Spanned<KeysFile>>,
+    #[serde(default)]
+    pub(super) development: bool,
+}

@@ -1,0 +1,319 @@
+//! The words of an issuer file: names, claims, seconds. Each is checked where it is read.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::jose::json::{Json, Object};
+
+/// A name of ours: alias, role, tenant. Names stand in entity ids, logs and mapping templates, so their letters are few.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Name(pub(super) String);
+
+impl Name {
+    pub(crate) const MAX_BYTES: usize = 64;
+
+    /// Whether a text from outside is a name.
+    pub(crate) fn is_valid(text: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(is_plain)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if Self::is_valid(&text) {
+            return Ok(Self(text));
+        }
+        Err(format!("`{text}` is not a name: expected 1 to 64 of the characters A-Z a-z 0-9 . _ -"))
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An `iss` (RFC 7519 §4.1.1). Mostly an https URL; Google's has no scheme. Printable ASCII, so that no look-alike
+/// letter and no stray white space can be in it.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Iss(pub(super) String);
+
+impl TryFrom<String> for Iss {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{}` is not an issuer: expected 1 to 512 printable ASCII characters",
+            text.escape_debug()
+        ))
+    }
+}
+
+/// An audience or client id that is ours.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct AudienceName(String);
+
+impl TryFrom<String> for AudienceName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if (1..=512).contains(&text.len()) && !text.chars().any(char::is_control) {
+            return Ok(Self(text));
+        }
+        Err(format!("`{}` is not an audience: expected 1 to 512 printable characters", text.escape_debug()))
+    }
+}
+
+impl AsRef<str> for AudienceName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of an attribute in `principal.claims`: a Cedar identifier, so that policies can write it after a dot.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct AttributeName(pub(super) String);
+
+impl TryFrom<String> for AttributeName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let begins_well = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_');
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if begins_well && text.len() <= Name::MAX_BYTES && text.bytes().all(is_plain) {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{}` is not an attribute name: expected a letter or _, then up to 63 of A-Z a-z 0-9 _",
+            text.escape_debug()
+        ))
+    }
+}
+
+/// Seconds by which the clocks of issuer and authorizer may differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Leeway(i64);
+
+impl Leeway {
+    const MAX_SECONDS: i64 = 120;
+
+    pub(crate) fn millis(self) -> i64 {
+        self.0.saturating_mul(1000)
+    }
+}
+
+impl TryFrom<i64> for Leeway {
+    type Error = String;
+
+    fn try_from(seconds: i64) -> Result<Self, String> {
+        if (0..=Self::MAX_SECONDS).contains(&seconds) {
+            return Ok(Self(seconds));
+        }
+        Err(format!("`{seconds}` is not a leeway: expected 0 to {} seconds", Self::MAX_SECONDS))
+    }
+}
+
+/// Seconds from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Seconds<const MIN: i64, const MAX: i64>(i64);
+
+impl<const MIN: i64, const MAX: i64> Seconds<MIN, MAX> {
+    /// `SECONDS`, which is between the limits, or it does not compile.
+    #[must_use]
+    pub const fn of<const SECONDS: i64>() -> Self {
+        const { assert!(MIN <= SECONDS && SECONDS <= MAX) }
+        Self(SECONDS)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The same in milliseconds.
+    #[must_use]
+    pub const fn millis(self) -> i64 {
+        self.0.saturating_mul(1_000)
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> TryFrom<i64> for Seconds<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(seconds: i64) -> Result<Self, String> {
+        if (MIN..=MAX).contains(&seconds) {
+            return Ok(Self(seconds));
+        }
+        Err(format!("`{seconds}` is not a number of seconds from {MIN} to {MAX}"))
+    }
+}
+
+/// An address that is asked over the network: `https`, or, for development issuers alone, `http` on this machine's own
+/// loopback. Without user information and fragment, at most 2,048 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HttpUrl(String);
+
+impl HttpUrl {
+    const MAX_BYTES: usize = 2_048;
+
+    /// The address as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is plain HTTP, which only an address on this machine's loopback can be.
+    #[must_use]
+    pub fn is_plain_http(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+
+    /// The host, without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = authority(&self.0).unwrap_or_default();
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => authority,
+        }
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for HttpUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let shown = text.escape_debug();
+        let refuse = |why| Err(format!("`{shown}` cannot be fetched: {why}"));
+        if text.len() > Self::MAX_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return refuse("expected at most 2,048 printable ASCII characters");
+        }
+        let parsed: Option<http::Uri> = text.parse().ok();
+        let Some((Some(scheme), Some(authority))) =
+            parsed.as_ref().map(|uri| (uri.scheme_str(), uri.authority()))
+        else {
+            return refuse("expected an https URL");
+        };
+        if authority.as_str().contains('@') || text.contains('#') {
+            return refuse("expected a URL without user information and fragment");
+        }
+        match scheme {
+            "https" if !authority.host().is_empty() => Ok(Self(text)),
+            "http" if is_loopback(authority.host()) => Ok(Self(text)),
+            _ => refuse("expected an https URL"),
+        }
+    }
+}
+
+fn authority(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?']).next()
+}
+
+/// RFC 6761 §6.3, RFC 1122 §3.2.1.3, RFC 4291 §2.5.3.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Where a claim is: its name, or names joined by dots for a claim inside objects (`realm_access.roles`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ClaimPath(String);
+
+impl ClaimPath {
+    const MAX_BYTES: usize = 256;
+    const MAX_DOTS: usize = 8;
+
+    /// The value at this path; null counts as absent. A member whose name is the whole path wins (`custom:department`,
+    /// `https://acme.example/roles`); then the longest name that is an object with the rest in it.
+    pub(crate) fn find<'o, 'j>(&self, claims: &'o Object<'j>) -> Option<&'o Json<'j>> {
+        find(claims, &self.0)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A claim that a preset names.
+    pub(super) fn preset(claim: &str) -> Self {
+        Self(claim.to_owned())
+    }
+}
+
+fn find<'o, 'j>(object: &'o Object<'j>, path: &str) -> Option<&'o Json<'j>> {
+    match object.member(path) {
+        Some(Json::Null) => return None,
+        Some(value) => return Some(value),
+        None => {}
+    }
+    path.rmatch_indices('.').find_map(|(dot, _)| {
+        let (name, rest) = path.split_at_checked(dot)?;
+        match object.member(name)? {
+            Json::Object(inner) => find(inner, rest.strip_prefix('.')?),
+            _ => None,
+        }
+    })
+}
+
+impl TryFrom<String> for ClaimPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fits = (1..=Self::MAX_BYTES).contains(&text.len()) && text.matches('.').count() <= Self::MAX_DOTS;
+        if fits && !text.chars().any(char::is_control) {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{}` is not a claim: expected 1 to 256 printable characters with at most 8 dots",
+            text.escape_debug()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_path_prefers_the_whole_name() {
+        let text = br#"{
+            "a.b": 1, "a": {"b": 2, "c.d": 3, "c": {"e": 4, "f": null}}, "https://x.y/roles": 5,
+            "l": {"m.n": 6}, "l.m": {"n": 7}
+        }"#;
+        let Ok(Json::Object(claims)) = Json::parse(text) else { panic!("not an object") };
+        let at = |path: &str| match ClaimPath(path.to_owned()).find(&claims) {
+            Some(Json::Integer(value)) => Some(*value),
+            _ => None,
+        };
+        assert_eq!(at("a.b"), Some(1));
+        assert_eq!(at("a.c.d"), Some(3));
+        assert_eq!(at("a.c.e"), Some(4));
+        assert_eq!(at("https://x.y/roles"), Some(5));
+        assert_eq!(at("l.m.n"), Some(7));
+        for absent in ["a.c.f", "a.x", "b", "a..b", ".a", "a."] {
+            assert!(ClaimPath(absent.to_owned()).find(&claims).is_none(), "{absent}");
+        }
+    }
+}
