@@ -160,6 +160,33 @@ impl TrustedIssuer {
         self.token_use
     }
 
+    /// What its tokens' header `typ` must be.
+    #[must_use]
+    pub fn typ(&self) -> TypRule {
+        self.typ
+    }
+
+    /// The audiences or client ids for which its tokens are accepted; `None` where any is.
+    #[must_use]
+    pub fn audiences(&self) -> Option<Vec<&str>> {
+        match &self.audience {
+            Listed::Any => None,
+            Listed::These(names) => Some(names.iter().map(AsRef::as_ref).collect()),
+        }
+    }
+
+    /// The claims in which an audience is looked for: one for each kind of token that is accepted.
+    #[must_use]
+    pub fn audience_claims(&self) -> Vec<&str> {
+        let (access, id) = (self.access_audience_claim.as_str(), self.id_audience_claim.as_str());
+        match self.token_use {
+            TokenUse::Access => vec![access],
+            TokenUse::Id => vec![id],
+            TokenUse::Any if access == id => vec![access],
+            TokenUse::Any => vec![access, id],
+        }
+    }
+
     /// Where its keys are.
     #[must_use]
     pub fn keys(&self) -> &KeySource {
@@ -177,6 +204,12 @@ impl TrustedIssuer {
     #[must_use]
     pub fn grantable_roles(&self) -> &[String] {
         self.roles.as_ref().map_or(&[], |roles| &roles.grant)
+    }
+
+    /// The claim that names the roles, where any can be conferred.
+    #[must_use]
+    pub fn roles_claim(&self) -> Option<&str> {
+        self.roles.as_ref().map(|roles| roles.claim.as_str())
     }
 
     /// The claim that says the tenant, where one does.

@@ -58,7 +58,7 @@ pub(crate) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
         Format::Text => shell::print(&shell::snippets(findings, &files))?,
     }
     let Ok(bundle) = loaded else {
-        shell::talk(&format!("{} {}", "failed:".red().bold(), count(findings.len(), "finding")));
+        shell::talk(&format!("{} {}", "failed:".red().bold(), shell::count(findings.len(), "finding")));
         return Ok(Answer::No);
     };
     let summary = summary(&bundle);
@@ -72,23 +72,19 @@ fn summary(bundle: &Bundle) -> String {
     let versions: Vec<String> = bundle
         .policy_versions()
         .map(|version| {
-            format!("{} in version {}", count(version.policies().num_of_policies(), "policy"), version.name)
+            format!(
+                "{} in version {}",
+                shell::count(version.policies().num_of_policies(), "policy"),
+                version.name
+            )
         })
         .collect();
     format!(
         "{}, {}, {}, {}; {}",
         versions.join(", "),
-        count(bundle.routes().operations().len(), "operation"),
-        count(bundle.issuers().iter().count(), "issuer"),
-        count(bundle.deployment().apis.len(), "API"),
+        shell::count(bundle.routes().operations().len(), "operation"),
+        shell::count(bundle.issuers().iter().count(), "issuer"),
+        shell::count(bundle.deployment().apis.len(), "API"),
         bundle.digest()
     )
-}
-
-fn count(number: usize, noun: &str) -> String {
-    match (number, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{number} {stem}ies"),
-        (_, None) => format!("{number} {noun}s"),
-    }
 }

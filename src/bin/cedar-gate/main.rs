@@ -6,6 +6,7 @@ mod authorize;
 mod batch;
 mod check;
 mod demo;
+mod issuer;
 mod routes;
 mod shell;
 mod token;
@@ -79,6 +80,9 @@ enum Command {
     Demo(demo::Args),
     /// Evaluate Cedar requests by the authorizer's own engine, one JSON line a test.
     Eval(batch::EvalArgs),
+    /// Trust token issuers, list them, and ask them for their keys.
+    #[command(subcommand)]
+    Issuer(issuer::Command),
     /// Verify JSON Web Signatures by the authorizer's own rules, one JSON line a test.
     Jws(batch::JwsArgs),
     /// Show the route table, and the schema that is generated from it.
@@ -116,6 +120,7 @@ fn run() -> ExitCode {
         Command::Check => check::run(&cli.bundle, cli.format),
         Command::Demo(args) => demo::run(cli.format, &args),
         Command::Eval(args) => batch::eval(&args),
+        Command::Issuer(command) => issuer::run(&cli.bundle, cli.format, &command),
         Command::Jws(args) => batch::jws(&args),
         Command::Routes(command) => routes::run(&cli.bundle, cli.format, &command),
         Command::Token(command) => token::run(&cli.bundle, cli.format, &command),

@@ -402,3 +402,12 @@ pub(crate) fn talk(text: &str) {
     // Where stderr is gone there is nobody to tell.
     let _ = writeln!(anstream::stderr(), "{text}");
 }
+
+/// A number and the noun it counts.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {noun}s"),
+    }
+}

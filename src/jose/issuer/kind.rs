@@ -18,6 +18,18 @@ pub enum TokenUse {
     Any,
 }
 
+impl TokenUse {
+    /// The word for it in an issuer file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Id => "id",
+            Self::Any => "any",
+        }
+    }
+}
+
 impl fmt::Display for TokenUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -40,6 +40,21 @@ pub(super) struct KindPreset {
 }
 
 impl Provider {
+    /// The word for it in an issuer file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oidc => "oidc",
+            Self::Cognito => "cognito",
+        }
+    }
+
+    /// The claim that names the roles, where the issuer's file does not say another.
+    #[must_use]
+    pub fn roles_claim(self) -> &'static str {
+        self.preset().roles
+    }
+
     pub(super) fn preset(self) -> &'static Preset {
         match self {
             // RFC 9068 §2.1, §2.2, §4; OpenID Connect Core §2. ID tokens have no marker of their own, so they are
