@@ -25,6 +25,6 @@ pub mod sign;
 
 pub use error::{Excerpt, Malformation, Need, Part, TokenError};
 pub use issuer::{IssuerError, TrustedIssuer, TrustedIssuers};
-pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing};
-pub use jws::{Algorithm, CompactJws, KeyId};
+pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing, ShortSecret};
+pub use jws::{Algorithm, CompactJws, Hmac, JwsAlgorithm, KeyId};
 pub use verify::{ClaimValue, PrincipalKind, UsageKey, VerifiedClaims, verify, verify_jws};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::issuer::{TokenUse, TypRule};
-use super::jws::{Algorithm, KeyId, MAX_JWS_BYTES};
+use super::jws::{Algorithm, Hmac, KeyId, MAX_JWS_BYTES};
 use crate::time::Timestamp;
 
 /// Why a token is refused. No message contains the token; of its text only `kid` and an unknown `iss` are shown,
@@ -28,9 +28,17 @@ pub enum TokenError {
         /// `crit`, `b64`, `zip` or `enc`.
         parameter: &'static str,
     },
-    /// The header's `alg` is `none`, an HMAC or unknown.
+    /// The header's `alg` is `none` or unknown, or an HMAC at an issuer that shares no secret with us.
     #[error("the token's `alg` is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA")]
     Algorithm,
+    /// The issuer shares a secret with us, so the one algorithm of its tokens is known.
+    #[error("the token's `alg` is not {expected}, the one accepted of issuer `{issuer}`")]
+    IssuerAlgorithm {
+        /// Alias of the issuer.
+        issuer: String,
+        /// What its file says.
+        expected: Hmac,
+    },
     /// The key that the token names is bound to other algorithms.
     #[error("the token's `alg` {algorithm} does not fit the key `{}`", Excerpt::of(.kid.as_str()))]
     KeyAlgorithm {
@@ -148,6 +156,7 @@ impl TokenError {
             | Self::Malformed(_)
             | Self::UnsupportedHeader { .. }
             | Self::Algorithm
+            | Self::IssuerAlgorithm { .. }
             | Self::KeyAlgorithm { .. }
             | Self::UnknownIssuer { .. }
             | Self::AmbiguousKey { .. }
@@ -171,7 +180,7 @@ impl TokenError {
             Self::TooLarge { .. } => "token_too_large",
             Self::Malformed(_) => "malformed_token",
             Self::UnsupportedHeader { .. } => "unsupported_header",
-            Self::Algorithm | Self::KeyAlgorithm { .. } => "wrong_algorithm",
+            Self::Algorithm | Self::IssuerAlgorithm { .. } | Self::KeyAlgorithm { .. } => "wrong_algorithm",
             Self::UnknownIssuer { .. } => "unknown_issuer",
             Self::UnknownKeyId { .. } | Self::AmbiguousKey { .. } => "unknown_key",
             Self::KeysUnavailable { .. } => "keys_unavailable",

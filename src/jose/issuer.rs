@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-pub use keys::{Hmac, InlineKeys, KeyFile, KeyPlace, KeySource, PublishedKeys, SecretSource, SharedSecret};
+pub use keys::{InlineKeys, KeyFile, KeyPlace, KeySource, PublishedKeys, SecretSource, SharedSecret};
 pub use kind::{TokenUse, TypRule};
 pub use names::{HttpUrl, Seconds};
 pub use preset::Provider;

@@ -1,8 +1,10 @@
-//! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037): public keys, each bound to the algorithms it may verify.
+//! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037): public keys, each bound to the algorithms it may verify. And, never
+//! from JSON, the one secret that an issuer may share with us.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents, VerificationAlgorithm,
@@ -12,14 +14,17 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER as AWS_LC;
 
 use super::error::Excerpt;
 use super::json::{Json, JsonError, Object};
-use super::jws::{Algorithm, CompactJws, KeyId, base64url};
+use super::jws::{Algorithm, CompactJws, Hmac, KeyId, base64url};
 use crate::time::Timestamp;
 
-/// The keys that an issuer publishes (RFC 7517 §5), those of them that can be used.
+/// The keys of an issuer: those that it publishes (RFC 7517 §5), as far as they can be used, or the one secret that it
+/// shares with us. Never both.
 #[derive(Debug, Default)]
 pub struct JwkSet {
     keys: Vec<Jwk>,
     skipped: Vec<(Option<KeyId>, JwkError)>,
+    /// INVARIANT: only [`Self::from_secret`] sets it. Nothing that was read as JSON can be a secret.
+    mac_key: Option<MacKey>,
 }
 
 impl JwkSet {
@@ -48,6 +53,29 @@ impl JwkSet {
             read.add(key)?;
         }
         Ok(read)
+    }
+
+    /// The set of an issuer that signs with a secret that it shares with us: the secret's bytes as they are, which verify
+    /// MACs of this one algorithm and nothing else.
+    ///
+    /// # Errors
+    /// When the secret has fewer bytes than the hash (RFC 7518 §3.2).
+    pub fn from_secret(secret: &[u8], algorithm: Hmac) -> Result<Self, ShortSecret> {
+        let backend = match algorithm {
+            Hmac::Hs256 => hmac::HMAC_SHA256,
+            Hmac::Hs384 => hmac::HMAC_SHA384,
+            Hmac::Hs512 => hmac::HMAC_SHA512,
+        };
+        if secret.len() < backend.tag_len() {
+            return Err(ShortSecret { algorithm, bytes: backend.tag_len() });
+        }
+        let mac_key = Some(MacKey { algorithm, key: hmac::Key::new(backend, secret) });
+        Ok(Self { mac_key, ..Self::default() })
+    }
+
+    /// The secret of [`Self::from_secret`].
+    pub(crate) fn mac_key(&self) -> Option<&MacKey> {
+        self.mac_key.as_ref()
     }
 
     /// The keys that can be used, in their order.
@@ -126,12 +154,12 @@ impl Jwk {
     }
 
     /// Whether the signature is this key's over the header and payload. The key is one that [`JwkSet::key_for`] gave
-    /// for the token's algorithm.
+    /// for `algorithm`, which is the token's.
     ///
     /// Asks the backend by name: the default one that `jsonwebtoken::decode` looks up panics when another crate
     /// switches on a second backend.
-    pub(crate) fn verifies(&self, jws: &CompactJws<'_>) -> bool {
-        let verifier = (AWS_LC.verifier_factory)(&jws.algorithm().for_backend(), &self.key);
+    pub(crate) fn verifies(&self, algorithm: Algorithm, jws: &CompactJws<'_>) -> bool {
+        let verifier = (AWS_LC.verifier_factory)(&algorithm.for_backend(), &self.key);
         verifier
             .is_ok_and(|verifier| verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok())
     }
@@ -139,6 +167,34 @@ impl Jwk {
     fn clashes_with(&self, other: &Self) -> bool {
         self.key_id.is_some() && self.key_id == other.key_id && self.kind.key_type() == other.kind.key_type()
     }
+}
+
+/// A secret and the one algorithm that it may be used with. `Debug` shows the algorithm alone.
+#[derive(Debug)]
+pub(crate) struct MacKey {
+    algorithm: Hmac,
+    key: hmac::Key,
+}
+
+impl MacKey {
+    /// The one algorithm that it may be used with.
+    pub(crate) fn algorithm(&self) -> Hmac {
+        self.algorithm
+    }
+
+    /// Whether the token's MAC is this secret's over the header and payload, compared in constant time and in its whole
+    /// length (RFC 7518 §3.2).
+    pub(crate) fn verifies(&self, jws: &CompactJws<'_>) -> bool {
+        hmac::verify(&self.key, jws.signing_input().as_bytes(), jws.signature()).is_ok()
+    }
+}
+
+/// A secret that is too short to be one: whoever sees a token could try them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret is shorter than the {bytes} bytes that {algorithm} needs")]
+pub struct ShortSecret {
+    algorithm: Hmac,
+    bytes: usize,
 }
 
 /// Why a set gives no key for a token.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 
 use super::error::{Malformation, Part, TokenError};
 use super::json::{Json, JsonError, Object};
@@ -18,7 +19,7 @@ const MAX_TYP_BYTES: usize = 255;
 /// A compact JWS in its parts. Nothing is verified yet, so the payload is only bytes. `Debug` shows `alg` and `kid`.
 pub struct CompactJws<'a> {
     signing_input: &'a str,
-    algorithm: Algorithm,
+    algorithm: JwsAlgorithm,
     key_id: Option<KeyId>,
     typ: Option<String>,
     payload: Vec<u8>,
@@ -59,7 +60,7 @@ impl<'a> CompactJws<'a> {
 
     /// The header's `alg`.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> JwsAlgorithm {
         self.algorithm
     }
 
@@ -106,8 +107,70 @@ impl fmt::Debug for CompactJws<'_> {
     }
 }
 
-/// A signature algorithm that is accepted (RFC 7518 §3.1, RFC 8037, RFC 9864). `none` and the HMACs are not here, so
-/// that no token can ask for them.
+/// What a header's `alg` names. `none` is not here, so that no token can ask for it.
+///
+/// The two kinds are apart because their keys are: a signature is verified with a key that everybody may read, a MAC
+/// with one that nobody else may. No key of one kind can be asked about the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwsAlgorithm {
+    /// A signature.
+    Signature(Algorithm),
+    /// A message authentication code: accepted only of an issuer whose file says so.
+    Mac(Hmac),
+}
+
+impl JwsAlgorithm {
+    /// What a JOSE `alg` names; names are case-sensitive (RFC 7515 §4.1.1).
+    #[must_use]
+    pub fn named(alg: &str) -> Option<Self> {
+        Algorithm::named(alg).map(Self::Signature).or_else(|| Hmac::named(alg).map(Self::Mac))
+    }
+}
+
+/// A keyed hash (RFC 7518 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Hmac {
+    /// HMAC using SHA-256.
+    #[serde(rename = "HS256")]
+    Hs256,
+    /// HMAC using SHA-384.
+    #[serde(rename = "HS384")]
+    Hs384,
+    /// HMAC using SHA-512.
+    #[serde(rename = "HS512")]
+    Hs512,
+}
+
+impl Hmac {
+    /// The MAC that a JOSE `alg` names.
+    #[must_use]
+    pub fn named(alg: &str) -> Option<Self> {
+        match alg {
+            "HS256" => Some(Self::Hs256),
+            "HS384" => Some(Self::Hs384),
+            "HS512" => Some(Self::Hs512),
+            _ => None,
+        }
+    }
+
+    /// The JOSE name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
+}
+
+impl fmt::Display for Hmac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A signature algorithm that is accepted (RFC 7518 §3.1, RFC 8037, RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 using SHA-256.
@@ -250,10 +313,10 @@ fn refuse_extensions(header: &Object<'_>) -> Result<(), TokenError> {
     }
 }
 
-fn algorithm(header: &Object<'_>) -> Result<Algorithm, TokenError> {
+fn algorithm(header: &Object<'_>) -> Result<JwsAlgorithm, TokenError> {
     let alg = header.member("alg").and_then(Json::as_str);
     let alg = alg.ok_or_else(|| malformed(Malformation::Parameter("alg")))?;
-    Algorithm::named(alg).ok_or(TokenError::Algorithm)
+    JwsAlgorithm::named(alg).ok_or(TokenError::Algorithm)
 }
 
 fn key_id(header: &Object<'_>) -> Result<Option<KeyId>, TokenError> {
@@ -278,8 +341,13 @@ mod tests {
             assert_eq!(Algorithm::named(name).unwrap().as_str(), name);
         }
         assert_eq!(Algorithm::named("Ed25519"), Some(Algorithm::EdDsa));
-        for name in ["none", "NONE", "", "HS256", "rs256", "RS256 ", "ES512", "ES256K", "Ed448", "RSA-OAEP"] {
+        for name in ["none", "NONE", "", "hs256", "rs256", "RS256 ", "ES512", "ES256K", "Ed448", "RSA-OAEP"] {
+            assert_eq!(JwsAlgorithm::named(name), None, "{name}");
+        }
+        // What verifies signatures cannot be asked for a MAC.
+        for name in ["HS256", "HS384", "HS512"] {
             assert_eq!(Algorithm::named(name), None, "{name}");
+            assert_eq!(Hmac::named(name).unwrap().as_str(), name);
         }
     }
 
@@ -296,6 +364,9 @@ mod tests {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","kid":"k1"}"#);
         let text = format!("{header}.c2VjcmV0.c2VjcmV0");
         let jws = CompactJws::parse(&text).unwrap();
-        assert_eq!(format!("{jws:?}"), r#"CompactJws { algorithm: Rs256, key_id: Some(KeyId("k1")), .. }"#);
+        assert_eq!(
+            format!("{jws:?}"),
+            r#"CompactJws { algorithm: Signature(Rs256), key_id: Some(KeyId("k1")), .. }"#
+        );
     }
 }

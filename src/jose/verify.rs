@@ -1,7 +1,7 @@
 //! The rules by which a token is believed. Only [`verify`] makes [`VerifiedClaims`].
 //!
-//! In this order, so that nothing is read before what protects it: form and size; `iss` exactly one of ours; the key,
-//! from that issuer's set alone, bound to the header's `alg`; the signature; then the claims: `exp`, `nbf`, `iat`,
+//! In this order, so that nothing is read before what protects it: form and size; `iss` exactly one of ours; `alg` one
+//! that the issuer's file leaves open; the key, from that issuer's set alone, bound to `alg`; the signature; then the claims: `exp`, `nbf`, `iat`,
 //! kind of token, audience, required claims, `sub`, tenant, and what becomes roles, scopes and attributes.
 
 use std::fmt;
@@ -11,10 +11,10 @@ use super::error::{Excerpt, TokenError};
 use super::issuer::kind::{TokenKind, TokenUse, is_access_token_typ};
 use super::issuer::names::{ClaimPath, Name};
 use super::issuer::rules::{Listed, RoleRule, Tenant};
-use super::issuer::{ClientRule, TrustedIssuer, TrustedIssuers};
+use super::issuer::{ClientRule, KeySource, TrustedIssuer, TrustedIssuers};
 use super::json::{Json, Object};
-use super::jwk::{JwkSet, KeyMiss, KeyRing};
-use super::jws::{CompactJws, KeyId};
+use super::jwk::{Jwk, JwkSet, KeyMiss, KeyRing};
+use super::jws::{Algorithm, CompactJws, JwsAlgorithm, KeyId};
 use crate::credential::BearerToken;
 use crate::time::Timestamp;
 
@@ -33,6 +33,7 @@ pub fn verify(
     let claims = jws.claims()?;
     let iss = string(&claims, "iss")?.ok_or_else(|| missing("iss"))?;
     let issuer = issuers.find(iss).ok_or_else(|| TokenError::UnknownIssuer { iss: Excerpt::of(iss) })?;
+    check_algorithm(issuer, jws.algorithm())?;
     let keys = keys
         .keys_of(issuer.key_set(), now)
         .ok_or_else(|| TokenError::KeysUnavailable { key_set: issuer.key_set().to_string() })?;
@@ -207,20 +208,46 @@ impl VerifiedClaims {
     }
 }
 
+/// What the issuer's file leaves open, before any key is looked for: no key that can be fetched is a secret, and a
+/// secret is all that its issuer signs with.
+fn check_algorithm(issuer: &TrustedIssuer, algorithm: JwsAlgorithm) -> Result<(), TokenError> {
+    match (issuer.keys(), algorithm) {
+        (KeySource::Secret(secret), _) if algorithm != JwsAlgorithm::Mac(secret.algorithm) => {
+            Err(TokenError::IssuerAlgorithm { issuer: issuer.name().to_owned(), expected: secret.algorithm })
+        }
+        (KeySource::Secret(_), _) | (_, JwsAlgorithm::Signature(_)) => Ok(()),
+        (_, JwsAlgorithm::Mac(_)) => Err(TokenError::Algorithm),
+    }
+}
+
 fn check_signature(jws: &CompactJws<'_>, keys: &JwkSet, key_set: Option<&str>) -> Result<(), TokenError> {
+    let verifies = match (jws.algorithm(), keys.mac_key()) {
+        (JwsAlgorithm::Signature(algorithm), None) => {
+            public_key(jws, algorithm, keys, key_set)?.verifies(algorithm, jws)
+        }
+        (JwsAlgorithm::Mac(algorithm), Some(key)) if key.algorithm() == algorithm => key.verifies(jws),
+        (JwsAlgorithm::Signature(_) | JwsAlgorithm::Mac(_), _) => return Err(TokenError::Algorithm),
+    };
+    if verifies { Ok(()) } else { Err(TokenError::BadSignature) }
+}
+
+/// The one key of a published set that the token can mean.
+fn public_key<'k>(
+    jws: &CompactJws<'_>,
+    algorithm: Algorithm,
+    keys: &'k JwkSet,
+    key_set: Option<&str>,
+) -> Result<&'k Jwk, TokenError> {
     let kid = jws.key_id();
     let unknown = |kid: Option<&KeyId>| TokenError::UnknownKeyId {
         key_set: key_set.map(str::to_owned),
         kid: kid.cloned(),
     };
-    let key = keys.key_for(kid.map(KeyId::as_str), jws.algorithm()).map_err(|miss| match (miss, kid) {
-        (KeyMiss::WrongAlgorithm, Some(kid)) => {
-            TokenError::KeyAlgorithm { algorithm: jws.algorithm(), kid: kid.clone() }
-        }
+    keys.key_for(kid.map(KeyId::as_str), algorithm).map_err(|miss| match (miss, kid) {
+        (KeyMiss::WrongAlgorithm, Some(kid)) => TokenError::KeyAlgorithm { algorithm, kid: kid.clone() },
         (KeyMiss::Ambiguous { count }, _) => TokenError::AmbiguousKey { count },
         (KeyMiss::UnknownKeyId | KeyMiss::NoneFits | KeyMiss::WrongAlgorithm, kid) => unknown(kid),
-    })?;
-    if key.verifies(jws) { Ok(()) } else { Err(TokenError::BadSignature) }
+    })
 }
 
 /// The claim rules. The signature has been verified.

@@ -17,8 +17,8 @@ use std::sync::OnceLock;
 
 use cedar_gate::credential::BearerToken;
 use cedar_gate::jose::{
-    Algorithm, ClaimValue, CompactJws, JwkSet, KeyMiss, KeyRing, TokenError, TrustedIssuer, TrustedIssuers,
-    VerifiedClaims, issuer::KeySource, verify, verify_jws,
+    Algorithm, ClaimValue, CompactJws, Hmac, JwkSet, KeyMiss, KeyRing, TokenError, TrustedIssuer,
+    TrustedIssuers, VerifiedClaims, issuer::KeySource, verify, verify_jws,
 };
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{TokenRequest, mint_for};
@@ -41,7 +41,7 @@ fn read_world() -> (TrustedIssuers, KeyRing) {
     vectors::update_if_asked();
     let mut keys = KeyRing::default();
     let mut issuers = Vec::new();
-    for name in ["acme-staff", "acme-portal", "partner", "workshop"] {
+    for name in ["acme-staff", "acme-portal", "partner", "workshop", "ledger"] {
         let text = std::fs::read_to_string(folder().join(format!("issuers/{name}.toml"))).unwrap();
         let issuer = TrustedIssuer::from_toml(&text).unwrap();
         keys.insert(issuer.name(), key_set(&issuer));
@@ -51,8 +51,13 @@ fn read_world() -> (TrustedIssuers, KeyRing) {
 }
 
 fn key_set(issuer: &TrustedIssuer) -> JwkSet {
-    let KeySource::File(file) = issuer.keys() else { panic!("the issuers of the vectors pin their keys") };
-    JwkSet::from_json(&std::fs::read(folder().join("issuers").join(file.as_str())).unwrap()).unwrap()
+    match issuer.keys() {
+        KeySource::File(file) => {
+            JwkSet::from_json(&std::fs::read(folder().join("issuers").join(file.as_str())).unwrap()).unwrap()
+        }
+        KeySource::Secret(shared) => JwkSet::from_secret(vectors::LEDGER_SECRET, shared.algorithm).unwrap(),
+        other => panic!("the issuers of the vectors pin their keys: {other:?}"),
+    }
 }
 
 /// The one place where vectors meet the library.
@@ -428,7 +433,8 @@ fn a_set_that_cannot_be_read_says_why() {
 fn a_minted_token_is_one_that_its_issuer_accepts() {
     let (issuers, mut keys) = world();
     let key = key("attacker-rs256");
-    for issuer in issuers.iter() {
+    let signs = |issuer: &&TrustedIssuer| !matches!(issuer.keys(), KeySource::Secret(_));
+    for issuer in issuers.iter().filter(signs) {
         keys.insert(issuer.name(), JwkSet::from_json(key.public_jwks().to_string().as_bytes()).unwrap());
         let request = TokenRequest {
             subject: "amal".to_owned(),
@@ -477,8 +483,82 @@ fn with_byte(text: &str, at: usize, byte: u8) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+#[test]
+fn a_mac_is_accepted_of_the_one_issuer_and_algorithm_alone() {
+    let claims = vectors::ledger(json!({})).to_string();
+    let algorithms = [Hmac::Hs256, Hmac::Hs384, Hmac::Hs512];
+    let secret = [0x5a; 64];
+    for (asked, shared) in algorithms.into_iter().flat_map(|a| algorithms.map(|b| (a, b))) {
+        let text = std::fs::read_to_string(folder().join("issuers/ledger.toml")).unwrap();
+        let issuer = TrustedIssuer::from_toml(&text.replace("HS256", shared.as_str())).unwrap();
+        let mut keys = KeyRing::default();
+        keys.insert(issuer.key_set(), JwkSet::from_secret(&secret, shared).unwrap());
+        let issuers = TrustedIssuers::new(vec![issuer]).unwrap();
+        let header = json!({ "alg": asked.as_str(), "typ": "at+jwt" }).to_string();
+        let token = vectors::hmac_signed_with(asked, &header, &claims, &secret);
+        let token = BearerToken::new(&token).unwrap();
+        let answer =
+            verify(&token, &issuers, &keys, vectors::now()).map(|claims| claims.subject().to_owned());
+        let slug = answer.map_err(|error| (error.slug(), error.need()));
+        match asked == shared {
+            true => assert_eq!(slug, Ok("batch".to_owned()), "{asked}"),
+            false => assert_eq!(slug, Err(("wrong_algorithm", None)), "{asked} at {shared}"),
+        }
+    }
+}
+
+/// Whatever the state of the keys: nothing is fetched for an algorithm that no fetched key has.
+#[test]
+fn a_mac_makes_nobody_fetch_keys() {
+    let (issuers, _) = world();
+    for name in
+        ["alg-hs256", "alg-hs512", "alg-hs256-published", "alg-hs256-modulus", "hmac-rs256", "hmac-elsewhere"]
+    {
+        let token = BearerToken::new(&vectors::refused(name)).unwrap();
+        let error = verify(&token, &issuers, &KeyRing::default(), vectors::now()).unwrap_err();
+        assert_eq!((error.slug(), error.need()), ("wrong_algorithm", None), "{name}");
+    }
+}
+
+/// A ring that holds the wrong kind of keys under a name refuses: the keys' kind is looked at, not only the file.
+#[test]
+fn keys_of_the_other_kind_verify_nothing() {
+    let (issuers, mut keys) = world();
+    let secret = || JwkSet::from_secret(vectors::LEDGER_SECRET, Hmac::Hs256).unwrap();
+    keys.insert("partner", secret());
+    keys.insert(
+        "ledger",
+        JwkSet::from_json(key("partner-rsa").public_jwks().to_string().as_bytes()).unwrap(),
+    );
+    for token in [
+        vectors::accepted("oidc-rs512"),
+        vectors::accepted("hmac-client"),
+        vectors::refused("hmac-elsewhere"),
+    ] {
+        let token = BearerToken::new(&token).unwrap();
+        assert_eq!(verify(&token, &issuers, &keys, vectors::now()).unwrap_err().slug(), "wrong_algorithm");
+    }
+    assert_eq!(verify_jws(&vectors::accepted("hmac-client"), &secret()), Ok(()));
+    assert_eq!(verify_jws(&vectors::accepted("oidc-rs512"), &secret()), Err(TokenError::Algorithm));
+    assert_eq!(verify_jws(&vectors::accepted("hmac-client"), &JwkSet::default()), Err(TokenError::Algorithm));
+}
+
+#[test]
+fn a_short_secret_is_none_and_no_secret_is_shown() {
+    for (algorithm, bytes) in [(Hmac::Hs256, 32), (Hmac::Hs384, 48), (Hmac::Hs512, 64)] {
+        let secret = vec![b'S'; bytes];
+        assert_eq!(
+            JwkSet::from_secret(&secret[1..], algorithm).unwrap_err().to_string(),
+            format!("the secret is shorter than the {bytes} bytes that {algorithm} needs")
+        );
+        let keys = JwkSet::from_secret(&secret, algorithm).unwrap();
+        let shown = format!("{keys:?}");
+        assert!(!shown.contains("SS") && !shown.contains("83, 83") && !shown.contains("5353"), "{shown}");
+    }
+}
+
 fn any_accepted_token() -> impl Strategy<Value = String> {
-    let names = ["cognito-user", "oidc-rs512", "oidc-ps256", "oidc-es256", "oidc-eddsa"];
+    let names = ["cognito-user", "oidc-rs512", "oidc-ps256", "oidc-es256", "oidc-eddsa", "hmac-client"];
     prop::sample::select(names.map(vectors::accepted).to_vec())
 }
 
@@ -505,6 +585,25 @@ proptest! {
         let mut more = token.clone();
         more.insert(at, char);
         prop_assert!(check(&more, vectors::now()).is_err());
+    }
+
+    #[test]
+    fn no_token_without_the_secret_is_accepted(
+        secret in prop::collection::vec(any::<u8>(), 0..80),
+        algorithm in prop::sample::select(vec![Hmac::Hs256, Hmac::Hs384, Hmac::Hs512]),
+        tag in prop::collection::vec(any::<u8>(), 1..80),
+        sub in "[a-z]{1,8}",
+    ) {
+        prop_assume!(secret != vectors::LEDGER_SECRET);
+        let header = json!({ "alg": algorithm.as_str(), "typ": "at+jwt" }).to_string();
+        let claims = vectors::ledger(json!({ "sub": sub })).to_string();
+        let signed = vectors::hmac_signed_with(algorithm, &header, &claims, &secret);
+        let message = signed.rsplit_once('.').unwrap().0;
+        let guessed = format!("{message}.{}", vectors::base64url(&tag));
+        for token in [signed, guessed] {
+            let slug = check(&token, vectors::now()).unwrap_err().slug();
+            prop_assert!(slug == "bad_signature" || slug == "wrong_algorithm", "{slug}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::names::{HttpUrl, Seconds};
+use crate::jose::jws::Hmac;
 
 /// Where an issuer's keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,20 +79,6 @@ pub struct SharedSecret {
     pub source: SecretSource,
     /// The one HMAC that it may be used with.
     pub algorithm: Hmac,
-}
-
-/// A keyed hash (RFC 7518 §3.2). The secret has at least as many bits as the hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Hmac {
-    /// HMAC using SHA-256.
-    #[serde(rename = "HS256")]
-    Hs256,
-    /// HMAC using SHA-384.
-    #[serde(rename = "HS384")]
-    Hs384,
-    /// HMAC using SHA-512.
-    #[serde(rename = "HS512")]
-    Hs512,
 }
 
 /// Where a secret is: outside of the bundle, which many may read.

@@ -11,7 +11,7 @@ use std::sync::Once;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cedar_gate::jose::Algorithm;
+use cedar_gate::jose::{Algorithm, Hmac};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::DevelopmentKey;
 use serde_json::{Map, Value, json};
@@ -20,11 +20,13 @@ const NOW: i64 = 1_795_255_200;
 const ACME: &str = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC123456";
 const PORTAL: &str = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_DeF789012";
 const PARTNER: &str = "https://idp.partner.example/";
+const LEDGER: &str = "https://ledger.example";
 const COGNITO_HEADER: &str = r#"{"kid":"acme-1","alg":"RS256"}"#;
 const PORTAL_HEADER: &str = r#"{"kid":"portal-1","alg":"RS256"}"#;
 const RSA_HEADER: &str = r#"{"alg":"RS256","typ":"at+jwt","kid":"partner-rsa"}"#;
 const P256_HEADER: &str = r#"{"alg":"ES256","typ":"at+jwt","kid":"partner-es256"}"#;
 pub(crate) const ED25519_HEADER: &str = r#"{"alg":"EdDSA","typ":"at+jwt","kid":"partner-ed25519"}"#;
+const LEDGER_HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 const WORKSHOP_HEADER: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
 
 /// The test keys, and what they are made for.
@@ -53,6 +55,9 @@ pub(crate) const SIGNERS: [(&str, Algorithm); 9] = [
     ("partner-es384", Algorithm::Es384),
     ("partner-ed25519", Algorithm::EdDsa),
 ];
+
+/// What the issuer `ledger` shares with whoever verifies. It is published here and protects nothing.
+pub(crate) const LEDGER_SECRET: &[u8] = b"a secret that protects nothing, as it is here";
 
 /// A token and what it must be answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +90,12 @@ pub(crate) fn key(name: &str) -> DevelopmentKey {
 pub(crate) fn accepted(name: &str) -> String {
     update_if_asked();
     read(&super::folder().join(format!("valid/{name}.json"))).token
+}
+
+/// The token of a stored vector that is refused.
+pub(crate) fn refused(name: &str) -> String {
+    update_if_asked();
+    read(&super::folder().join(format!("invalid/{name}.json"))).token
 }
 
 /// All stored vectors.
@@ -210,8 +221,17 @@ fn unsigned(header: &str, payload: &str, signature: &[u8]) -> String {
 }
 
 fn hmac_signed(header: &str, payload: &str, secret: &[u8]) -> String {
+    hmac_signed_with(Hmac::Hs256, header, payload, secret)
+}
+
+pub(crate) fn hmac_signed_with(algorithm: Hmac, header: &str, payload: &str, secret: &[u8]) -> String {
+    let algorithm = match algorithm {
+        Hmac::Hs256 => hmac::HMAC_SHA256,
+        Hmac::Hs384 => hmac::HMAC_SHA384,
+        Hmac::Hs512 => hmac::HMAC_SHA512,
+    };
     let message = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
+    let tag = hmac::sign(&hmac::Key::new(algorithm, secret), message.as_bytes());
     format!("{message}.{}", base64url(tag.as_ref()))
 }
 
@@ -286,6 +306,20 @@ pub(crate) fn partner(changes: Value) -> Value {
     changed(claims, changes)
 }
 
+/// The claims of a token of the issuer that shares a secret.
+pub(crate) fn ledger(changes: Value) -> Value {
+    let claims = json!({
+        "iss": LEDGER,
+        "sub": "batch",
+        "client_id": "batch",
+        "aud": "https://orders.example",
+        "exp": NOW + 60,
+        "iat": NOW,
+        "scope": "orders:write",
+    });
+    changed(claims, changes)
+}
+
 /// The claims of a token of the development issuer.
 fn workshop(changes: Value) -> Value {
     let claims = json!({
@@ -306,9 +340,11 @@ pub(crate) fn generate() -> Vec<Vector> {
     accepted_cognito(&mut vectors);
     accepted_oidc(&mut vectors);
     accepted_workshop(&mut vectors);
+    accepted_ledger(&mut vectors);
     refused_form(&mut vectors);
     refused_header(&mut vectors);
     refused_algorithm(&mut vectors);
+    refused_mac(&mut vectors);
     refused_key(&mut vectors);
     refused_signature(&mut vectors);
     refused_issuer(&mut vectors);
@@ -722,6 +758,38 @@ fn accepted_workshop(v: &mut Vectors) {
     v.accept("workshop-at-jwt", "any kind of token", at_jwt, workshop_answer());
 }
 
+fn accepted_ledger(v: &mut Vectors) {
+    let payload = ledger(json!({})).to_string();
+    for (name, about, header) in [
+        ("hmac-client", "a MAC of the issuer that shares a secret", LEDGER_HEADER),
+        (
+            "hmac-kid",
+            "a secret has no name to compare a kid with",
+            r#"{"alg":"HS256","typ":"at+jwt","kid":"../../dev/null"}"#,
+        ),
+    ] {
+        let header: Value = serde_json::from_str(header).unwrap();
+        let answer = json!({
+            "principal": "Client",
+            "issuer": "ledger",
+            "subject": "batch",
+            "client_id": "batch",
+            "tenant": null,
+            "roles": [],
+            "refused_roles": [],
+            "scopes": ["orders:write"],
+            "email": null,
+            "email_verified": null,
+            "claims": {},
+            "token_id": null,
+            "key_id": header["kid"],
+            "issued_at": "2026-11-21T10:00:00Z",
+            "expires_at": "2026-11-21T10:01:00Z",
+        });
+        v.accept(name, about, hmac_signed(&header.to_string(), &payload, LEDGER_SECRET), answer);
+    }
+}
+
 fn refused_form(v: &mut Vectors) {
     let good = sign(&key("acme-1"), COGNITO_HEADER, &cognito(json!({})).to_string());
     let parts: Vec<&str> = good.split('.').collect();
@@ -1117,6 +1185,65 @@ fn refused_algorithm(v: &mut Vectors) {
             &format!("the token's `alg` {algorithm} does not fit the key `{kid}`"),
         );
     }
+}
+
+fn refused_mac(v: &mut Vectors) {
+    let payload = ledger(json!({})).to_string();
+    let good = hmac_signed(LEDGER_HEADER, &payload, LEDGER_SECRET);
+    let (message, tag) = good.rsplit_once('.').unwrap();
+    let longer = [bytes(tag), vec![0]].concat();
+    let other_claims = base64url(ledger(json!({ "scope": "orders:delete" })).to_string().as_bytes());
+    let header = base64url(LEDGER_HEADER.as_bytes());
+    for (name, about, token) in [
+        ("hmac-other-secret", "another secret", hmac_signed(LEDGER_HEADER, &payload, &[7; 32])),
+        ("hmac-no-secret", "an empty secret", hmac_signed(LEDGER_HEADER, &payload, b"")),
+        ("hmac-iss", "the issuer's name as secret", hmac_signed(LEDGER_HEADER, &payload, LEDGER.as_bytes())),
+        (
+            "hmac-padded-secret",
+            "the secret with a line end behind it",
+            hmac_signed(LEDGER_HEADER, &payload, &[LEDGER_SECRET, b"\n"].concat()),
+        ),
+        ("hmac-half", "half a MAC", format!("{message}.{}", base64url(&bytes(tag)[..16]))),
+        ("hmac-byte", "one byte of a MAC", format!("{message}.{}", base64url(&bytes(tag)[..1]))),
+        ("hmac-longer", "a byte more than the MAC", format!("{message}.{}", base64url(&longer))),
+        ("hmac-other-claims", "a MAC of other claims", format!("{header}.{other_claims}.{tag}")),
+        ("hmac-zeros", "zeros for a MAC", format!("{message}.{}", base64url(&[0; 32]))),
+    ] {
+        v.refuse(name, about, token, "bad_signature", "the signature is not valid");
+    }
+    let only = "the token's `alg` is not HS256, the one accepted of issuer `ledger`";
+    for (name, algorithm) in [("hmac-hs384", Hmac::Hs384), ("hmac-hs512", Hmac::Hs512)] {
+        let header = json!({ "alg": algorithm.as_str(), "typ": "at+jwt" }).to_string();
+        let token = hmac_signed_with(algorithm, &header, &payload, LEDGER_SECRET);
+        v.refuse(name, "the secret with another hash than the file says", token, "wrong_algorithm", only);
+    }
+    for (name, algorithm, signer) in
+        [("hmac-rs256", "RS256", "attacker-rs256"), ("hmac-es256", "ES256", "attacker-es256")]
+    {
+        let header = json!({ "alg": algorithm, "typ": "at+jwt", "kid": "x" }).to_string();
+        let token = sign(&key(signer), &header, &payload);
+        v.refuse(name, "a signature where a secret is shared", token, "wrong_algorithm", only);
+    }
+    let none = "the token's `alg` is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA";
+    let unsecured = unsigned(r#"{"alg":"none","typ":"at+jwt"}"#, &payload, b"x");
+    v.refuse("hmac-none", "no algorithm where a secret is shared", unsecured, "wrong_algorithm", none);
+    let elsewhere = hmac_signed(LEDGER_HEADER, &partner(json!({})).to_string(), LEDGER_SECRET);
+    v.refuse("hmac-elsewhere", "one issuer's secret for another's token", elsewhere, "wrong_algorithm", none);
+    let unknown = ledger(json!({ "iss": "https://ledger.example/" })).to_string();
+    v.refuse(
+        "hmac-unknown-issuer",
+        "a MAC of nobody we know",
+        hmac_signed(LEDGER_HEADER, &unknown, LEDGER_SECRET),
+        "unknown_issuer",
+        "issuer `https://ledger.example/` is not trusted",
+    );
+    v.refuse(
+        "hmac-expired",
+        "the claim rules hold for MACs too",
+        hmac_signed(LEDGER_HEADER, &ledger(json!({ "exp": NOW })).to_string(), LEDGER_SECRET),
+        "expired",
+        "the token expired at 2026-11-21T10:00:00Z, and it is 2026-11-21T10:00:00Z",
+    );
 }
 
 fn refused_key(v: &mut Vectors) {
