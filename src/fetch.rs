@@ -1,5 +1,22 @@
-//! What stands outside. The only module of the library with input and output.
+//! What stands outside: the files of a bundle, and what issuers answer over the network. The only module of the library
+//! with input and output.
+//!
+//! ```text
+//! files           a bundle's files, and this machine's development key
+//! http            one client: https, a few seconds, half a megabyte
+//! keys            the issuers' published keys: fetched, kept, believed for a while
+//!   discovery     where an issuer's metadata says that its keys are
+//!   freshness     how long keys are believed, and when they are asked for again
+//! ```
 
 mod files;
 
+pub mod http;
+
+mod discovery;
+mod freshness;
+
+pub mod keys;
+
+pub use discovery::MetadataError;
 pub use files::{DEVELOPMENT_JWKS, FetchError, add_development_keys, development_home, read_bundle};

@@ -9,7 +9,7 @@
 //! is decided here: its own claim rules accept a token without `iss` and `aud`, an `iss` that is an array, an unknown
 //! `crit`, and `nbf` in the future.
 
-mod json;
+pub(crate) mod json;
 
 mod error;
 pub mod jws;

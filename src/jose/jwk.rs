@@ -2,6 +2,7 @@
 //! from JSON, the one secret that an issuer may share with us.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -222,29 +223,35 @@ pub struct KeyRing {
     sets: HashMap<Arc<str>, HeldKeys>,
 }
 
-/// A key set, and how long it is believed.
+/// A key set, and when it is believed; pinned keys always are.
 #[derive(Clone, Debug)]
 struct HeldKeys {
     keys: Arc<JwkSet>,
-    until: Option<Timestamp>,
+    during: Option<Range<Timestamp>>,
 }
 
 impl KeyRing {
     /// Puts pinned keys in, in place of those before: they are believed as long as the ring is.
     pub fn insert(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>) {
-        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), until: None });
+        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), during: None });
     }
 
-    /// Puts fetched keys in, in place of those before: they are believed before `until`, and not at it.
-    pub fn insert_until(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, until: Timestamp) {
-        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), until: Some(until) });
+    /// Puts fetched keys in, in place of those before: they are believed from the start of `during`, and no more at its
+    /// end. There is a start because a clock that was set back says nothing about how old they are.
+    pub fn insert_during(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, during: Range<Timestamp>) {
+        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), during: Some(during) });
+    }
+
+    /// Takes the keys of that name out.
+    pub fn remove(&mut self, key_set: &str) {
+        self.sets.remove(key_set);
     }
 
     /// The keys of that name; `None` where none were loaded, or where those that were are too old at `now`.
     #[must_use]
     pub fn keys_of(&self, key_set: &str, now: Timestamp) -> Option<&Arc<JwkSet>> {
         let held = self.sets.get(key_set)?;
-        held.until.is_none_or(|until| now < until).then_some(&held.keys)
+        held.during.as_ref().is_none_or(|during| during.contains(&now)).then_some(&held.keys)
     }
 }
 

@@ -22,7 +22,11 @@ mod events;
 #[cfg(feature = "cli")]
 mod facts;
 #[cfg(feature = "cli")]
+mod loopback;
+#[cfg(feature = "cli")]
 mod pipeline;
+#[cfg(feature = "cli")]
+mod rotation;
 #[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime;
 #[cfg(all(feature = "cli", feature = "lambda"))]

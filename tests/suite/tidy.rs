@@ -24,7 +24,8 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Which modules may name a crate; `bin` stands for the binaries.
-const HOMES: [(&[&str], &[&str]); 4] = [
+const HOMES: [(&[&str], &[&str]); 5] = [
+    (&["arc_swap", "rustls", "rustls_native_certs", "ureq"], &["fetch"]),
     (&["jsonwebtoken"], &["jose"]),
     // Cedar's errors carry their places through its trait; the reports are drawn by the command line.
     (&["miette"], &["bundle", "bin"]),

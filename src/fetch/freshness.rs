@@ -1,0 +1,196 @@
+//! How long fetched keys are believed, and when they are asked for again. Pure: moments are arguments, so that hours pass in
+//! a test's milliseconds.
+//!
+//! - A set is believed while it is fresh: a quarter of the issuer's `max_age`, less where `Cache-Control` says so, at least
+//!   [`MIN_INTERVAL`].
+//! - When it is not, it is asked for. Until that has succeeded, the set is believed for as long as nobody may ask again, and
+//!   never beyond `max_age` after it was fetched: a removed key is refused by then, and a dead server refuses nobody before.
+//! - Nobody asks twice within [`MIN_INTERVAL`], nor, after failures, before the back-off has run out.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keys::KeyFetchError;
+use crate::jose::JwkSet;
+use crate::time::Timestamp;
+
+/// How long a place is not asked again, whatever `kid` a token invents.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The longest back-off after failures.
+pub const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// How far the clock may be behind a moment that was noted. Threads that run together have moments that differ a little,
+/// and clocks are corrected a little. A clock that was set back further makes every noted moment meaningless.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// What is known of the keys at one place.
+#[derive(Debug, Default)]
+pub(super) struct KeyState {
+    known: Option<KnownKeys>,
+    attempt: Option<Attempt>,
+}
+
+#[derive(Clone, Debug)]
+struct KnownKeys {
+    set: Arc<JwkSet>,
+    digest: [u8; 32],
+    fetched_at: Timestamp,
+    fresh_for: Option<Duration>,
+}
+
+/// The last time that the place was asked.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    at: Timestamp,
+    result: Result<(), Failures>,
+}
+
+/// Failures in a row. An attempt that is under way counts as failed until it has succeeded.
+#[derive(Clone, Debug)]
+struct Failures {
+    count: u32,
+    last: Option<KeyFetchError>,
+}
+
+/// Whether the place may be asked now.
+#[derive(Debug)]
+pub(super) enum Permit {
+    /// It may.
+    Ask,
+    /// What is known is what was there a moment ago.
+    Recent,
+    /// It failed, and the back-off has not run out.
+    BackingOff { until: Timestamp, error: Option<KeyFetchError> },
+}
+
+impl KeyState {
+    pub(super) fn permit(&self, now: Timestamp) -> Permit {
+        match &self.attempt {
+            None => Permit::Ask,
+            Some(attempt) if attempt.is_over(now) || was_set_back(attempt.at, now) => Permit::Ask,
+            Some(Attempt { result: Ok(()), .. }) => Permit::Recent,
+            Some(attempt @ Attempt { result: Err(failures), .. }) => {
+                Permit::BackingOff { until: attempt.next(), error: failures.last.clone() }
+            }
+        }
+    }
+
+    /// Notes that the place is being asked. What is known is believed meanwhile, so that one thread waits and not all.
+    /// The result is for [`Self::cut_off`].
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Attempt> {
+        // How old the set is, nobody can tell any more.
+        self.known.take_if(|known| was_set_back(known.fetched_at, now));
+        let count = self.failures().saturating_add(1);
+        let last = self.attempt.as_mut().and_then(|attempt| attempt.result.as_mut().err()?.last.take());
+        self.attempt.replace(Attempt { at: now, result: Err(Failures { count, last }) })
+    }
+
+    /// The keys that were there at the moment of [`Self::begin`]. Says whether they differ from those before.
+    pub(super) fn succeed(
+        &mut self,
+        now: Timestamp,
+        keys: JwkSet,
+        digest: [u8; 32],
+        fresh_for: Option<Duration>,
+    ) -> bool {
+        self.attempt = Some(Attempt { at: now, result: Ok(()) });
+        let unchanged = self.known.take().filter(|known| known.digest == digest);
+        let changed = unchanged.is_none();
+        let set = unchanged.map_or_else(|| Arc::new(keys), |known| known.set);
+        self.known = Some(KnownKeys { set, digest, fetched_at: now, fresh_for });
+        changed
+    }
+
+    /// Says when the place may be asked again.
+    pub(super) fn fail(&mut self, error: KeyFetchError) -> Option<Timestamp> {
+        let attempt = self.attempt.as_mut()?;
+        if let Err(failures) = &mut attempt.result {
+            failures.last = Some(error);
+        }
+        Some(attempt.next())
+    }
+
+    /// Takes an attempt back that had too little time: it says nothing about the place.
+    pub(super) fn cut_off(&mut self, before: Option<Attempt>) {
+        self.attempt = before;
+    }
+
+    /// The known keys, and from when to when an issuer with this `max_age` believes them.
+    pub(super) fn believed(&self, max_age: Duration) -> Option<(&Arc<JwkSet>, Range<Timestamp>)> {
+        let known = self.known.as_ref()?;
+        let fresh = known.fresh_for.unwrap_or(Duration::MAX).min(max_age / 4).max(MIN_INTERVAL);
+        let mut end = after(known.fetched_at, fresh);
+        if let Some(attempt @ Attempt { result: Err(_), .. }) = &self.attempt {
+            end = end.max(attempt.next());
+        }
+        let end = end.min(after(known.fetched_at, max_age));
+        Some((&known.set, before(known.fetched_at, CLOCK_TOLERANCE)..end))
+    }
+
+    fn failures(&self) -> u32 {
+        match &self.attempt {
+            Some(Attempt { result: Err(failures), .. }) => failures.count,
+            Some(Attempt { result: Ok(()), .. }) | None => 0,
+        }
+    }
+}
+
+impl Attempt {
+    /// When the place may be asked again.
+    fn next(&self) -> Timestamp {
+        let wait = match &self.result {
+            Ok(()) => MIN_INTERVAL,
+            Err(Failures { count, .. }) => {
+                let doublings = count.saturating_sub(1).min(16);
+                MIN_INTERVAL.saturating_mul(1 << doublings).min(MAX_BACK_OFF)
+            }
+        };
+        after(self.at, wait)
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.next() <= now
+    }
+}
+
+fn was_set_back(noted: Timestamp, now: Timestamp) -> bool {
+    now < before(noted, CLOCK_TOLERANCE)
+}
+
+fn after(moment: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_unix_millis(moment.unix_millis().saturating_add(millis(duration)))
+}
+
+fn before(moment: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_unix_millis(moment.unix_millis().saturating_sub(millis(duration)))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// For how long an answer is fresh by its `Cache-Control` and `Age` (RFC 9111 §4.2, §5.1); `None` where they do not say.
+/// What contradicts itself or cannot be read is stale (§4.2.1).
+pub(super) fn fresh_for(cache_control: &str, age: &str) -> Option<Duration> {
+    let mut max_age: Option<u64> = None;
+    for directive in cache_control.split(',') {
+        let (name, value) = directive.split_once('=').map_or((directive, ""), |(name, value)| (name, value));
+        let seconds = match name.trim().to_ascii_lowercase().as_str() {
+            "max-age" => seconds(value.trim().trim_matches('"')).unwrap_or(0),
+            "no-cache" | "no-store" => 0,
+            _ => continue,
+        };
+        max_age = Some(max_age.map_or(seconds, |lower| lower.min(seconds)));
+    }
+    // §5.1: of several ages the first counts, and one that is no number does not.
+    let age = age.split(',').next().and_then(|age| seconds(age.trim())).unwrap_or(0);
+    max_age.map(|max_age| Duration::from_secs(max_age.saturating_sub(age)))
+}
+
+/// §1.2.2 delta-seconds: digits alone; more than fit are very many.
+fn seconds(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}

@@ -1,0 +1,445 @@
+//! One HTTP client for everything that is asked over the network: an answer within seconds, of bounded size, from the host
+//! that was meant, over TLS with a trusted root. Anything else is an error that names what went wrong, and no secret.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::{AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use rustls::CertificateError;
+use rustls::crypto::aws_lc_rs;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body};
+
+use super::freshness::fresh_for;
+use crate::jose::Excerpt;
+use crate::jose::issuer::HttpUrl;
+
+/// The longest time for one request, its redirects and its whole answer. Issuers answer in a tenth of it; what is asked for
+/// here stands between a caller and API Gateway, which gives an authorizer ten seconds.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The most bytes of an answer's body that are read. The issue with a larger one is its size, whatever it holds.
+pub const MAX_BODY_BYTES: usize = 512 * 1024;
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 2;
+
+const USER_AGENT: &str = concat!("cedar-gate/", env!("CARGO_PKG_VERSION"));
+
+/// Asks servers over HTTP. Clones share everything.
+///
+/// It keeps no connection: between two fetches lie minutes, in which a frozen Lambda function's connections die. It takes no
+/// cookie, and no proxy from the environment, which could send an issuer's secret elsewhere.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    roots: Roots,
+    /// For plain HTTP on this machine, which needs no roots.
+    plain: Agent,
+    /// Made at the first request that needs it: to read the system's roots takes milliseconds of a cold start.
+    tls: Arc<OnceLock<Agent>>,
+}
+
+#[derive(Clone, Debug)]
+enum Roots {
+    System,
+    These(Arc<Vec<Certificate<'static>>>),
+}
+
+/// A server's answer with status 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// The body, at most [`MAX_BODY_BYTES`].
+    pub body: Vec<u8>,
+    /// For how long the server calls it fresh (`Cache-Control`, less `Age`; RFC 9111 §4.2); `None` where it does not say.
+    pub fresh_for: Option<Duration>,
+}
+
+/// What a client shows to prove who it is (RFC 6749 §2.3.1). `Debug` hides the secret.
+#[derive(Clone, Copy)]
+pub struct ClientCredentials<'a> {
+    /// The client id.
+    pub id: &'a str,
+    /// The client secret.
+    pub secret: &'a str,
+}
+
+impl fmt::Debug for ClientCredentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HttpClient {
+    /// A client that trusts the roots of the system, or those that the environment variables `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` name. They are read when the first request needs them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Roots::System)
+    }
+
+    /// A client that trusts these root certificates (PEM) and no other.
+    ///
+    /// # Errors
+    /// [`HttpError::NoRoots`] when there is none in the text, or something else in PEM that cannot be read.
+    pub fn with_roots(pem: &[u8]) -> Result<Self, HttpError> {
+        let mut roots = Vec::new();
+        for item in parse_pem(pem) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
+                Ok(_) => {}
+                Err(_) => return Err(HttpError::NoRoots { reason: "the text is not PEM".to_owned() }),
+            }
+        }
+        if roots.is_empty() {
+            return Err(HttpError::NoRoots { reason: "the text holds no certificate".to_owned() });
+        }
+        Ok(Self::with(Roots::These(Arc::new(roots))))
+    }
+
+    fn with(roots: Roots) -> Self {
+        Self { roots, plain: agent(TlsConfig::builder().build()), tls: Arc::default() }
+    }
+
+    /// Asks for what stands at `url`, as JSON, within `within` and at most [`REQUEST_TIMEOUT`]. A redirect is followed to
+    /// the same scheme, host and port alone: keys from elsewhere would be somebody else's keys.
+    ///
+    /// # Errors
+    /// [`HttpError`], also for every status but 200.
+    pub fn get(&self, url: &HttpUrl, within: Duration) -> Result<HttpResponse, HttpError> {
+        let limit = Limit::starting(within);
+        let mut url = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.exchange(&url, &limit, |agent, left| {
+                agent.get(url.as_str()).config().timeout_global(Some(left)).build().call()
+            })?;
+            match redirect(&response, &url)? {
+                Some(target) => url = target,
+                None => return read(response, &limit),
+            }
+        }
+        Err(HttpError::TooManyRedirects)
+    }
+
+    /// Sends a form (`application/x-www-form-urlencoded`) with the client's credentials (HTTP Basic), and asks for JSON.
+    /// No redirect is followed: the form may hold a token.
+    ///
+    /// # Errors
+    /// [`HttpError`], also for every status but 200.
+    pub fn post_form(
+        &self,
+        url: &HttpUrl,
+        form: &[(&str, &str)],
+        credentials: ClientCredentials<'_>,
+        within: Duration,
+    ) -> Result<HttpResponse, HttpError> {
+        let limit = Limit::starting(within);
+        let fields =
+            form.iter().map(|(name, value)| format!("{}={}", form_encoded(name), form_encoded(value)));
+        let body = fields.collect::<Vec<_>>().join("&");
+        // RFC 6749 §2.3.1: both are form-encoded before they become user and password.
+        let user = format!("{}:{}", form_encoded(credentials.id), form_encoded(credentials.secret));
+        let mut authorization = HeaderValue::try_from(format!("Basic {}", BASE64.encode(user)))
+            .map_err(|_| HttpError::Internal)?;
+        authorization.set_sensitive(true);
+        let response = self.exchange(url, &limit, |agent, left| {
+            let request = agent.post(url.as_str()).config().timeout_global(Some(left)).build();
+            request
+                .header(AUTHORIZATION, authorization)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .send(&body)
+        })?;
+        read(response, &limit)
+    }
+
+    /// One request and the head of its answer.
+    fn exchange(
+        &self,
+        url: &HttpUrl,
+        limit: &Limit,
+        ask: impl FnOnce(&Agent, Duration) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, HttpError> {
+        let agent = if url.is_plain_http() { &self.plain } else { self.tls_agent()? };
+        guarded(|| ask(agent, limit.left())).map_err(|error| http_error(error, url, limit))
+    }
+
+    fn tls_agent(&self) -> Result<&Agent, HttpError> {
+        if let Some(agent) = self.tls.get() {
+            return Ok(agent);
+        }
+        let roots = match &self.roots {
+            Roots::System => Arc::new(system_roots()?),
+            Roots::These(roots) => Arc::clone(roots),
+        };
+        // By name, not by what the process has set as its default: another crate may set another.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(provider)
+            .root_certs(RootCerts::Specific(roots))
+            .build();
+        Ok(self.tls.get_or_init(|| agent(config)))
+    }
+}
+
+fn agent(tls: TlsConfig) -> Agent {
+    Agent::config_builder()
+        .tls_config(tls)
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .user_agent(USER_AGENT)
+        .accept("application/json")
+        .build()
+        .new_agent()
+}
+
+fn system_roots() -> Result<Vec<Certificate<'static>>, HttpError> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let reason =
+            found.errors.first().map_or_else(|| "the system has none".to_owned(), ToString::to_string);
+        return Err(HttpError::NoRoots { reason });
+    }
+    Ok(found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
+}
+
+/// The client starts a thread to look a name up, and panics where the system has no thread left.
+fn guarded<T>(ask: impl FnOnce() -> Result<T, ureq::Error>) -> Result<T, ureq::Error> {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(ureq::Error::ConnectionFailed))
+}
+
+/// How long everything may take that one call of the client does.
+struct Limit {
+    within: Duration,
+    end: Instant,
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module waits for servers, and must stop waiting")]
+impl Limit {
+    fn starting(within: Duration) -> Self {
+        let within = within.min(REQUEST_TIMEOUT);
+        Self { within, end: Instant::now() + within }
+    }
+
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Where a redirect leads, if the answer is one.
+fn redirect(response: &Response<Body>, from: &HttpUrl) -> Result<Option<HttpUrl>, HttpError> {
+    use StatusCode as S;
+    let is_redirect = matches!(
+        response.status(),
+        S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER | S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT
+    );
+    if !is_redirect {
+        return Ok(None);
+    }
+    let location =
+        response.headers().get(LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
+    match same_origin(from, location) {
+        Some(target) => Ok(Some(target)),
+        None => Err(HttpError::RedirectedAway { to: Excerpt::of(location) }),
+    }
+}
+
+/// The address that `location` means at `base`, where that has the same scheme, host and port. Of the relative forms, a path
+/// from the root alone is understood.
+fn same_origin(base: &HttpUrl, location: &str) -> Option<HttpUrl> {
+    let base: Uri = base.as_str().parse().ok()?;
+    let (scheme, authority) = (base.scheme_str()?, base.authority()?.as_str());
+    let absolute = match location {
+        path if path.starts_with("//") => format!("{scheme}:{path}"),
+        path if path.starts_with('/') => format!("{scheme}://{authority}{path}"),
+        url => url.to_owned(),
+    };
+    let target = HttpUrl::try_from(absolute).ok()?;
+    let parsed: Uri = target.as_str().parse().ok()?;
+    (origin(&parsed) == origin(&base)).then_some(target)
+}
+
+/// Scheme, host and port (RFC 6454 §4).
+fn origin(uri: &Uri) -> Option<(String, String, u16)> {
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
+    Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+}
+
+/// Reads the body of an answer that must have status 200.
+fn read(response: Response<Body>, limit: &Limit) -> Result<HttpResponse, HttpError> {
+    if response.status() != StatusCode::OK {
+        return Err(HttpError::Status { status: response.status().as_u16() });
+    }
+    let fresh_for = fresh_for(&values(response.headers(), &CACHE_CONTROL), &values(response.headers(), &AGE));
+    let mut body = Vec::new();
+    // One more than may be, whatever length was announced.
+    let mut reader = response.into_body().into_reader().take(MAX_BODY_BYTES as u64 + 1);
+    reader.read_to_end(&mut body).map_err(|error| io_error(error, limit))?;
+    if body.len() > MAX_BODY_BYTES {
+        return Err(HttpError::TooLarge);
+    }
+    Ok(HttpResponse { body, fresh_for })
+}
+
+/// The values of a header field, joined as RFC 9110 §5.3 says. One that is not ASCII says nothing.
+fn values(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
+}
+
+/// The encoding of `application/x-www-form-urlencoded` (WHATWG URL §5.2).
+fn form_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'*' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                encoded.push(char::from(byte))
+            }
+            b' ' => encoded.push('+'),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Why a server gave no usable answer. No message holds a header or a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody is trusted: no root certificate was found.
+    #[error("no trusted root certificates: {reason}")]
+    NoRoots {
+        /// Why.
+        reason: String,
+    },
+    /// The name has no address.
+    #[error("host `{host}` has no address")]
+    HostNotFound {
+        /// The host.
+        host: String,
+    },
+    /// No connection, or one that broke.
+    #[error("no connection to `{host}`: {reason}")]
+    Connect {
+        /// The host.
+        host: String,
+        /// The operating system's word.
+        reason: String,
+    },
+    /// TLS failed: mostly, the certificate is not one that proves the host.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The time was up.
+    #[error("no whole answer within {} ms", .within.as_millis())]
+    TimedOut {
+        /// How long was waited.
+        within: Duration,
+    },
+    /// Another status than 200.
+    #[error("status {status}")]
+    Status {
+        /// The status.
+        status: u16,
+    },
+    /// A redirect to another scheme, host or port, or to nowhere.
+    #[error("redirected to `{to}`, which is not the same host")]
+    RedirectedAway {
+        /// Where to: the server's text.
+        to: Excerpt,
+    },
+    /// Redirects without end.
+    #[error("redirected more than {MAX_REDIRECTS} times")]
+    TooManyRedirects,
+    /// The body is larger than is read.
+    #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+    /// The connection ended before the answer did.
+    #[error("the answer is cut off")]
+    CutOff,
+    /// The answer is not HTTP/1.1, or has a head without end.
+    #[error("the answer is not HTTP/1.1")]
+    NotHttp,
+    /// Something that should not happen.
+    #[error("the request could not be made")]
+    Internal,
+}
+
+/// What went wrong before there was a body.
+fn http_error(error: ureq::Error, url: &HttpUrl, limit: &Limit) -> HttpError {
+    let host = || url.host().to_owned();
+    match error {
+        ureq::Error::HostNotFound => HttpError::HostNotFound { host: host() },
+        // Looking a name up fails without a number of the operating system.
+        ureq::Error::Io(error)
+            if error.kind() != io::ErrorKind::UnexpectedEof
+                && error.raw_os_error().is_none()
+                && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) =>
+        {
+            HttpError::HostNotFound { host: host() }
+        }
+        ureq::Error::Io(error) if error.raw_os_error().is_some() => {
+            HttpError::Connect { host: host(), reason: error.kind().to_string() }
+        }
+        ureq::Error::ConnectionFailed => {
+            HttpError::Connect { host: host(), reason: "it could not be opened".to_owned() }
+        }
+        error => any_error(error, limit),
+    }
+}
+
+/// What went wrong while the body was read.
+fn io_error(error: io::Error, limit: &Limit) -> HttpError {
+    any_error(ureq::Error::from(error), limit)
+}
+
+fn any_error(error: ureq::Error, limit: &Limit) -> HttpError {
+    match error {
+        ureq::Error::Timeout(_) => HttpError::TimedOut { within: limit.within },
+        ureq::Error::Rustls(error) => tls_error(&error),
+        ureq::Error::Tls(reason) => HttpError::Tls { reason: reason.to_owned() },
+        ureq::Error::Io(error) => {
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(error) => tls_error(error),
+                None => HttpError::CutOff,
+            }
+        }
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => HttpError::NotHttp,
+        _ => HttpError::Internal,
+    }
+}
+
+/// What a reader can act on; the names in a certificate are the server's text.
+fn tls_error(error: &rustls::Error) -> HttpError {
+    use CertificateError as C;
+    let reason = match error {
+        rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
+            "no trusted root signed the certificate".to_owned()
+        }
+        rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
+            "the certificate has expired".to_owned()
+        }
+        rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "the certificate is not valid yet".to_owned()
+        }
+        rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+            "the certificate is for another host".to_owned()
+        }
+        other => Excerpt::of(&other.to_string()).to_string(),
+    };
+    HttpError::Tls { reason }
+}
