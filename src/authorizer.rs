@@ -7,6 +7,7 @@
 //! ```
 
 mod asked;
+mod known;
 mod rejection;
 mod stages;
 
@@ -22,7 +23,7 @@ use crate::decision::{Decision, Effect};
 use crate::entities::{EntityFactory, HttpFacts, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::{IamPolicy, ResourceArn};
-use crate::jose::{KeyId, KeyRing, Need, VerifiedClaims, verify};
+use crate::jose::{KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
@@ -30,16 +31,18 @@ use crate::route::{PathTemplate, RouteMatch, Router};
 use crate::time::Timestamp;
 
 use asked::Asked;
+use known::{Believed, KnownTokens};
 use rejection::Rejection;
 pub use stages::PrepareError;
 use stages::Stages;
 
 /// Answers authorizer events by one bundle. What does not change from request to request is made once, in
-/// [`Authorizer::new`]; answering takes no lock and changes nothing.
+/// [`Authorizer::new`]; what is remembered from one request for the next, the tokens that were believed, changes no answer.
 #[derive(Debug)]
 pub struct Authorizer {
     bundle: Bundle,
     stages: Stages,
+    known: KnownTokens,
 }
 
 /// A reply, and the record of how it came about.
@@ -51,6 +54,9 @@ pub struct Answered {
     pub record: DecisionRecord,
     /// What to fetch before asking once more, where that could give another reply.
     pub need: Option<Need>,
+    /// Whether the token was known from an earlier answer, and was not verified anew: a fact about this process and not
+    /// about the decision.
+    pub token_known: bool,
 }
 
 /// What an answer rests on beside event, bundle and time: what the shell has fetched.
@@ -60,6 +66,13 @@ pub struct Evidence<'a> {
     pub keys: &'a KeyRing,
 }
 
+/// Who asks, and for which path.
+struct Caller {
+    /// `None` for a WebSocket's `$connect`.
+    path: Option<RequestPath>,
+    token: Believed,
+}
+
 impl Authorizer {
     /// Prepares every stage of every API: its entities, and for each operation the policies that can apply.
     ///
@@ -67,7 +80,8 @@ impl Authorizer {
     /// [`PrepareError`]; a loaded bundle can always be prepared.
     pub fn new(bundle: Bundle) -> Result<Self, PrepareError> {
         let stages = Stages::prepare(&bundle)?;
-        Ok(Self { bundle, stages })
+        let known = KnownTokens::new(bundle.deployment().token_cache);
+        Ok(Self { bundle, stages, known })
     }
 
     /// Answers one event by the bundle alone, which pins its issuers' keys. Never panics: a stage that does makes a fault,
@@ -110,7 +124,10 @@ impl Authorizer {
         record.api = Some(asked.api.name.clone());
         record.stage = Some(asked.stage_name.to_owned());
         record.policy_version = Some(asked.stage.version.name.clone());
-        let (verdict, need) = match self.judge(&event, &asked, evidence, now, &mut record) {
+        let identified = self.identify(&event, &asked, evidence, now);
+        let token_known = identified.as_ref().is_ok_and(|caller| caller.token.known);
+        let judged = identified.and_then(|caller| self.judge(&caller, &event, &asked, now, &mut record));
+        let (verdict, need) = match judged {
             Ok(answer) => (answer, None),
             Err(mut rejection) => {
                 let need = rejection.need.take();
@@ -123,25 +140,37 @@ impl Authorizer {
             record.set_outcome(Outcome::Fault, "internal");
             record.detail = Some(message.clone());
         }
-        Answered { reply, record, need }
+        Answered { reply, record, need, token_known }
     }
 
-    /// From the checked question to the verdict.
-    fn judge(
+    /// From the checked question to who asks it.
+    fn identify(
         &self,
         event: &AuthorizerEvent<'_>,
         asked: &Asked<'_>,
         evidence: Evidence<'_>,
         now: Timestamp,
-        record: &mut DecisionRecord,
-    ) -> Result<Verdict, Rejection> {
+    ) -> Result<Caller, Rejection> {
         // The path comes first: a path that could mean two things is refused whoever asks.
         let path = asked.normal_path(event)?;
         let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
-        let claims = verify(&token, self.bundle.issuers(), evidence.keys, now).map_err(Rejection::from)?;
-        describe_claims(&claims, record);
-        self.judge_caller(&claims, path.as_ref(), event, asked, now, record)
-            .map_err(|rejection| rejection.of(safe_text(&principal_id(&claims))))
+        let token = self.known.verify(&token, self.bundle.issuers(), evidence.keys, now)?;
+        Ok(Caller { path, token })
+    }
+
+    /// From who asks to the verdict.
+    fn judge(
+        &self,
+        caller: &Caller,
+        event: &AuthorizerEvent<'_>,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        record: &mut DecisionRecord,
+    ) -> Result<Verdict, Rejection> {
+        let claims = caller.token.claims.as_ref();
+        describe_claims(claims, record);
+        self.judge_caller(claims, caller.path.as_ref(), event, asked, now, record)
+            .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
     }
 
     /// From the verified caller to the verdict.
@@ -317,6 +346,7 @@ fn describe_claims(claims: &VerifiedClaims, record: &mut DecisionRecord) {
         kid: claims.key_id().map(|kid| KeyId::as_str(kid).to_owned()),
         jti: claims.token_id().map(str::to_owned),
         exp: Some(claims.expires_at().unix_seconds()),
+        cached: false,
     });
 }
 
@@ -354,7 +384,7 @@ fn fault(mut record: DecisionRecord, reason: &'static str, detail: String) -> An
     let reply = reply(WireForm::Simple, &Verdict::Fault(detail.clone()));
     record.set_outcome(Outcome::Fault, reason);
     record.detail = Some(detail);
-    Answered { reply, record, need: None }
+    Answered { reply, record, need: None, token_known: false }
 }
 
 fn wire_form(api: &Api, event: EventKind) -> WireForm {
@@ -397,6 +427,7 @@ mod tests {
             reply: Reply::Unauthorized,
             record: DecisionRecord::new("sha256:00", Timestamp::from_unix_seconds(1)),
             need: None,
+            token_known: false,
         };
         assert_eq!(fail_closed("", Timestamp::from_unix_seconds(2), denied).reply, Reply::Unauthorized);
     }

@@ -87,6 +87,9 @@ pub struct TokenRecord {
     /// `exp`: seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
+    /// Whether its claims were known from an earlier request to the same process.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
 }
 
 /// What the caller got.
@@ -147,6 +150,13 @@ impl DecisionRecord {
     /// The shell says which invocation this was; TOKEN events name no request.
     pub fn set_invocation_id(&mut self, id: &str) {
         self.invocation_id = Some(id.to_owned());
+    }
+
+    /// The shell says whether the token was known already: that depends on what was asked before.
+    pub fn set_token_cached(&mut self, cached: bool) {
+        if let Some(token) = &mut self.token {
+            token.cached = cached;
+        }
     }
 
     /// The shell says how long the answer took; the core has no clock.

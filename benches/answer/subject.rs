@@ -34,7 +34,10 @@ pub(crate) struct Subject {
     pub(crate) signed: String,
     pub(crate) signature: Vec<u8>,
     pub(crate) files: SourceFiles,
+    /// Verifies each token.
     pub(crate) authorizer: Authorizer,
+    /// Knows the tokens that it has verified.
+    pub(crate) remembering: Authorizer,
     pub(crate) token_event: Vec<u8>,
     pub(crate) request_event: Vec<u8>,
 }
@@ -47,9 +50,11 @@ impl Subject {
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
             .expect("the public key parses");
         let files = files(&pair);
-        let authorizer = Authorizer::new(load(&files)).expect("the bundle can be prepared");
+        let authorizer = |files| Authorizer::new(load(files)).expect("the bundle can be prepared");
+        let (authorizer, remembering) = (authorizer(&without_cache(&files)), authorizer(&files));
         let (token_event, request_event) = (token_event(&token), request_event(&token));
-        let subject = Self { key, signed, signature, files, authorizer, token_event, request_event };
+        let subject =
+            Self { key, signed, signature, files, authorizer, remembering, token_event, request_event };
         subject.check();
         subject
     }
@@ -69,6 +74,10 @@ impl Subject {
             let allows =
                 matches!(&reply, Reply::Json(body) if String::from_utf8_lossy(body).contains(r#""Allow""#));
             assert!(allows, "the bundle refuses the event of this benchmark: {reply:?}");
+            let known = |authorizer: &Authorizer| authorizer.answer(event, NOW).token_known;
+            assert!(!known(&self.authorizer), "the first authorizer verifies each token");
+            known(&self.remembering);
+            assert!(known(&self.remembering), "the second one knows them");
         }
     }
 }
@@ -167,6 +176,15 @@ fn files(pair: &KeyPair) -> SourceFiles {
     }] });
     let mut files = fetch::read_bundle(env!("CARGO_MANIFEST_DIR").as_ref()).expect("the bundle can be read");
     files.insert("policies/issuers/acme.jwks.json", keys.to_string());
+    files
+}
+
+fn without_cache(files: &SourceFiles) -> SourceFiles {
+    let path = "schema/authorizer.toml";
+    let text = files.text(path).expect("the bundle has the file");
+    assert!(text.contains("cache = 1000"), "{path} says how many tokens are remembered");
+    let mut files = files.clone();
+    files.insert(path, text.replace("cache = 1000", "cache = 0"));
     files
 }
 

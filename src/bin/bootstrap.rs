@@ -123,8 +123,9 @@ fn guarded<T>(respond: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure
 
 fn respond(authorizer: &Authorizer, event: &LambdaEvent<Payload>) -> Result<Box<RawValue>, Failure> {
     let (now, started) = clocks()?;
-    let Answered { reply, mut record, .. } = authorizer.answer(event.payload.bytes(), now);
+    let Answered { reply, mut record, token_known, .. } = authorizer.answer(event.payload.bytes(), now);
     record.set_duration(started.elapsed());
+    record.set_token_cached(token_known);
     record.set_invocation_id(&event.context.request_id);
     if record.wanted(authorizer.log_allow(), sample(&event.context.request_id)) {
         // An answer that nobody can account for is not given.

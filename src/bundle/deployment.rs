@@ -22,6 +22,9 @@
 //! roles      = { source = "roles", list = "json" }
 //! department = { source = "claim.department" }
 //!
+//! [tokens]
+//! cache = 1000                    # how many verified tokens are remembered; 0: none. Left out: 1000
+//!
 //! [log]
 //! allow = 100                     # which allows leave a decision record: "all" | "none" | one in so many
 //! ```
@@ -55,6 +58,8 @@ pub struct Deployment {
     pub context: ContextContract,
     /// Which allowed requests leave a decision record; a refused one always does.
     pub log_allow: LogAllow,
+    /// How many verified tokens a running authorizer remembers; 0: none.
+    pub token_cache: usize,
 }
 
 /// One API that may ask.
@@ -235,11 +240,13 @@ impl Deployment {
             .filter_map(|(key, entry)| read_context_entry(key, entry, arrays_allowed, findings))
             .collect();
         let log_allow = read_log(file.log, findings);
+        let token_cache = read_token_cache(file.tokens.cache, findings);
         (findings.len() == before).then_some(Self {
             development: file.development,
             apis,
             context: ContextContract { entries },
             log_allow: log_allow?,
+            token_cache: token_cache?,
         })
     }
 }
@@ -253,6 +260,8 @@ struct DeploymentFile {
     api: Vec<Spanned<ApiFile>>,
     #[serde(default)]
     context: BTreeMap<Spanned<String>, Spanned<ContextEntryFile>>,
+    #[serde(default)]
+    tokens: TokensFile,
     #[serde(default)]
     log: LogFile,
 }
@@ -294,6 +303,12 @@ struct ContextEntryFile {
     source: Spanned<String>,
     #[serde(default)]
     list: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensFile {
+    cache: Option<Spanned<i64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -562,6 +577,21 @@ fn read_context_source(source: &Spanned<String>, findings: &mut Findings<'_>) ->
             }
         },
     })
+}
+
+/// The most tokens that can be remembered: a token of usual size takes about 1.5 KB, so this many take 150 MB.
+const MAX_TOKEN_CACHE: usize = 100_000;
+
+fn read_token_cache(cache: Option<Spanned<i64>>, findings: &mut Findings<'_>) -> Option<usize> {
+    const DEFAULT: usize = 1_000;
+    let Some(cache) = cache else { return Some(DEFAULT) };
+    let read = usize::try_from(*cache.get_ref()).ok().filter(|cache| *cache <= MAX_TOKEN_CACHE);
+    if read.is_none() {
+        let message = format!("`{}` is not a number of tokens that can be remembered", cache.get_ref());
+        let help = format!("write 0 to {MAX_TOKEN_CACHE}; 0 remembers none");
+        findings.note(PATH, Some(cache.span()), message, help);
+    }
+    read
 }
 
 fn read_log(log: LogFile, findings: &mut Findings<'_>) -> Option<LogAllow> {

@@ -69,6 +69,8 @@ pub struct VerifiedClaims {
     key_id: Option<KeyId>,
     issued_at: Option<Timestamp>,
     expires_at: Timestamp,
+    valid_until: Timestamp,
+    key_set: Arc<str>,
 }
 
 /// The value of an API key of the caller's usage plan: a secret. Its `Debug` hides it.
@@ -206,6 +208,18 @@ impl VerifiedClaims {
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
+
+    /// The moment from which the token is not accepted any more: `exp` with the issuer's leeway.
+    #[must_use]
+    pub fn valid_until(&self) -> Timestamp {
+        self.valid_until
+    }
+
+    /// The name of the key set that holds the key of its signature: [`TrustedIssuer::key_set`].
+    #[must_use]
+    pub fn key_set(&self) -> &str {
+        &self.key_set
+    }
 }
 
 /// What the issuer's file leaves open, before any key is looked for: no key that can be fetched is a secret, and a
@@ -283,6 +297,8 @@ fn accept(
         key_id: jws.key_id().cloned(),
         issued_at,
         expires_at,
+        valid_until: with_leeway(issuer, expires_at),
+        key_set: Arc::clone(issuer.key_set()),
     })
 }
 
@@ -295,7 +311,7 @@ fn check_times(
     let leeway = issuer.leeway.millis();
     let expires_at = numeric_date(claims, "exp")?.ok_or_else(|| missing("exp"))?;
     // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
-    if expires_at.unix_millis().saturating_add(leeway) <= now.unix_millis() {
+    if with_leeway(issuer, expires_at) <= now {
         return Err(TokenError::Expired { expired_at: expires_at, now });
     }
     let not_in_the_future = |claim: &'static str| {
@@ -309,6 +325,11 @@ fn check_times(
     };
     not_in_the_future("nbf")?;
     Ok((not_in_the_future("iat")?, expires_at))
+}
+
+/// The moment from which a token that expires then is refused.
+fn with_leeway(issuer: &TrustedIssuer, expires_at: Timestamp) -> Timestamp {
+    Timestamp::from_unix_millis(expires_at.unix_millis().saturating_add(issuer.leeway.millis()))
 }
 
 /// A NumericDate (RFC 7519 §2): a JSON number of seconds since the epoch, with or without a fraction, up to the end of

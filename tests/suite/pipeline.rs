@@ -318,10 +318,11 @@ fn each_case_is_answered_as_it_says() {
             let asked = case.ask(kind);
             let answered = authorizer().answer(&asked.event, now);
             check_invariants(&format!("{name}, {kind}"), &asked, &answered);
+            // By then the token is known, which changes nothing.
             let again = authorizer().answer(&asked.event, now);
             assert_eq!(
-                format!("{answered:?}"),
-                format!("{again:?}"),
+                format!("{:?} {:?}", answered.reply, answered.record),
+                format!("{:?} {:?}", again.reply, again.record),
                 "{name}, {kind}: same input, same answer"
             );
             let found = Expected::of(&answered);
@@ -589,6 +590,37 @@ fn check_many<S: Strategy>(
     });
     result.unwrap_or_else(|error| panic!("{error}"));
     allowed.get()
+}
+
+#[test]
+fn a_known_token_is_judged_by_the_bundle_that_knows_it() {
+    let event =
+        serde_json::to_vec(&clerk_event("rest-request", "GET", "/orders/42", "/orders/{orderId}")).unwrap();
+    let bundle = |file: &str, says: &str, instead: &str| {
+        let mut files = read_bundle(&folder().join("bundle")).unwrap();
+        let text = files.text(file).unwrap().to_owned();
+        assert!(text.contains(says), "{file} does not contain {says:?}");
+        files.insert(file, text.replace(says, instead));
+        Authorizer::new(Bundle::load(&files).unwrap_or_else(|errors| panic!("{errors}"))).unwrap()
+    };
+    let staff = "policies/issuers/staff.toml";
+    for (authorizer, outcome, reason, known) in [
+        (bundle(staff, "", ""), Outcome::Allow, "policy", true),
+        (
+            bundle("schema/authorizer.toml", "[context]", "[tokens]\ncache = 0\n[context]"),
+            Outcome::Allow,
+            "policy",
+            false,
+        ),
+        (bundle(staff, "\"clerk\", ", ""), Outcome::Deny, "no_permit", true),
+        (bundle(staff, "[\"orders\"]", "[\"invoices\"]"), Outcome::Unauthorized, "wrong_audience", false),
+    ] {
+        for token_known in [false, known] {
+            let answered = authorizer.answer(&event, NOW);
+            assert_eq!((answered.record.outcome, answered.record.reason), (outcome, reason));
+            assert_eq!(answered.token_known, token_known, "{reason}");
+        }
+    }
 }
 
 #[test]

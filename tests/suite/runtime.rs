@@ -438,6 +438,22 @@ fn allows_leave_a_record_as_the_bundle_says_and_refusals_always() {
     assert_eq!(denies.len(), 10);
 }
 
+#[test]
+fn a_token_that_was_verified_is_known_unless_that_is_switched_off() {
+    let deployment = Deployment::new();
+    for (setting, expected) in [("cache = 1000", [false, true]), ("cache = 0", [false, false])] {
+        deployment.edit("schema/authorizer.toml", "cache = 1000", setting);
+        let function = deployment.start();
+        let token = deployment.token(&["clerk"]);
+        for path in ["/orders/1", "/orders/2"] {
+            assert_eq!(function.invoke(event(&token, "GET", path)), allow(path));
+        }
+        let (stdout, _) = function.finish();
+        let cached = |record: &Value| record["token"]["cached"].as_bool().unwrap_or(false);
+        assert_eq!(objects(&stdout).iter().map(cached).collect::<Vec<_>>(), expected, "{setting}");
+    }
+}
+
 /// Writing to `/dev/full` fails as a full disk does.
 #[cfg(target_os = "linux")]
 #[test]

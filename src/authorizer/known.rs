@@ -1,0 +1,444 @@
+//! The tokens that were verified a moment ago: what verifying them once more would say, without doing it.
+//!
+//! This is memoisation of [`verify`], so it changes no answer. A token is known by the SHA-256 of all its bytes: never by
+//! its signature or `jti` alone, which another text could carry too. Only what was believed is remembered, and it is
+//! believed again only while nothing that [`verify`] asks has changed:
+//!
+//! | what ends it | how it is seen |
+//! |---|---|
+//! | `exp`, or the token's greatest age, each with leeway | [`VerifiedClaims::valid_until`] |
+//! | a key removed or replaced | the ring holds another key set, or none, at that moment |
+//! | keys that are too old to be believed | the same |
+//! | a clock that was set back, before `nbf` perhaps | the moment of the verification lies in the future |
+//! | another bundle: other issuers, revocations, rules | another [`Authorizer`](super::Authorizer), which knows nothing yet |
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+
+use crate::credential::BearerToken;
+use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify};
+use crate::time::Timestamp;
+
+/// How many tokens share a lock, and among how many the one is chosen that makes room.
+const WAYS: usize = 8;
+
+/// The tokens that were verified a moment ago, at most so many. They stand in sets of [`WAYS`], each under a lock of its
+/// own that is held for a look and never while a token is verified; where a token stands is a matter of its digest.
+pub(super) struct KnownTokens {
+    sets: Box<[Mutex<Vec<KnownToken>>]>,
+    ways: usize,
+}
+
+/// The claims of a token that is believed.
+pub(super) struct Believed {
+    pub(super) claims: Arc<VerifiedClaims>,
+    /// Whether they were known, and the token was not verified anew.
+    pub(super) known: bool,
+}
+
+/// SHA-256 of a token's bytes.
+type TokenDigest = [u8; SHA256_OUTPUT_LEN];
+
+struct KnownToken {
+    digest: TokenDigest,
+    claims: Arc<VerifiedClaims>,
+    /// The set with the key that verified it. Weak, so that a set that was replaced takes no memory; and its address is
+    /// not used again while this is here, so that equal addresses mean one set.
+    keys: Weak<JwkSet>,
+    verified_at: Timestamp,
+}
+
+impl KnownTokens {
+    /// Room for `capacity` tokens; with 0 none is remembered.
+    pub(super) fn new(capacity: usize) -> Self {
+        let ways = WAYS.min(capacity);
+        let sets = capacity.checked_div(ways).unwrap_or(0);
+        Self { sets: (0..sets).map(|_| Mutex::default()).collect(), ways }
+    }
+
+    /// What [`verify`] says.
+    ///
+    /// # Errors
+    /// As [`verify`], which is asked anew each time where a token is not believed.
+    pub(super) fn verify(
+        &self,
+        token: &BearerToken,
+        issuers: &TrustedIssuers,
+        keys: &KeyRing,
+        now: Timestamp,
+    ) -> Result<Believed, TokenError> {
+        let digest = self.digest(token);
+        if let Some(claims) = digest.and_then(|digest| self.find(&digest, keys, now)) {
+            return Ok(Believed { claims, known: true });
+        }
+        let claims = Arc::new(verify(token, issuers, keys, now)?);
+        if let Some(digest) = digest {
+            self.remember(digest, &claims, keys, now);
+        }
+        Ok(Believed { claims, known: false })
+    }
+
+    /// `None` where nothing is remembered anyway.
+    fn digest(&self, token: &BearerToken) -> Option<TokenDigest> {
+        (self.ways > 0).then(|| digest(&SHA256, token.expose().as_bytes()).as_ref().try_into().ok())?
+    }
+
+    fn find(&self, digest: &TokenDigest, keys: &KeyRing, now: Timestamp) -> Option<Arc<VerifiedClaims>> {
+        let mut set = self.set_of(digest)?;
+        let place = set.iter().position(|known| known.digest == *digest)?;
+        let claims =
+            set.get(place).filter(|known| known.holds(keys, now)).map(|known| Arc::clone(&known.claims))?;
+        // The front is for what was asked last.
+        set.get_mut(..=place)?.rotate_right(1);
+        Some(claims)
+    }
+
+    fn remember(&self, digest: TokenDigest, claims: &Arc<VerifiedClaims>, keys: &KeyRing, now: Timestamp) {
+        let Some(key_set) = keys.keys_of(claims.key_set(), now) else { return };
+        let Some(mut set) = self.set_of(&digest) else { return };
+        // Room is made by what is over, and then by what was not asked for the longest.
+        set.retain(|known| known.digest != digest && !known.is_over(now));
+        set.truncate(self.ways.saturating_sub(1));
+        let known = KnownToken {
+            digest,
+            claims: Arc::clone(claims),
+            keys: Arc::downgrade(key_set),
+            verified_at: now,
+        };
+        set.insert(0, known);
+    }
+
+    /// The tokens among which one with this digest stands; `None` where nothing is remembered.
+    fn set_of(&self, digest: &TokenDigest) -> Option<MutexGuard<'_, Vec<KnownToken>>> {
+        let number = u64::from_be_bytes(*digest.first_chunk()?);
+        let index = number.checked_rem(u64::try_from(self.sets.len()).ok()?)?;
+        let set = self.sets.get(usize::try_from(index).ok()?)?;
+        // Whatever panicked with this lock, an entry is whole, and it is checked before it is used.
+        Some(set.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl KnownToken {
+    /// Whether verifying it anew would say the same.
+    fn holds(&self, keys: &KeyRing, now: Timestamp) -> bool {
+        let key_set = keys.keys_of(self.claims.key_set(), now);
+        self.verified_at <= now
+            && now < self.claims.valid_until()
+            && key_set.is_some_and(|key_set| std::ptr::eq(Arc::as_ptr(key_set), self.keys.as_ptr()))
+    }
+
+    /// Whether it will not hold again unless the clock is set back.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.claims.valid_until() <= now || self.keys.strong_count() == 0
+    }
+}
+
+/// Shows no claim of anybody.
+impl fmt::Debug for KnownTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownTokens")
+            .field("capacity", &(self.sets.len() * self.ways))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::jose::TrustedIssuer;
+
+    /// Seconds of leeway in the issuer's file.
+    const LEEWAY: i64 = 30;
+    /// When the tokens begin and end, in milliseconds, leeway included.
+    const VALID: (i64, i64) = (NOW - 60_000 - LEEWAY * 1_000, NOW + 60_000 + LEEWAY * 1_000);
+    const NOW: i64 = 1_795_255_200_000;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_unix_millis(millis)
+    }
+
+    /// Two issuers with a key each, and a key that nobody trusts.
+    struct World {
+        issuers: TrustedIssuers,
+        acme: Signer,
+        globex: Signer,
+        stranger: Signer,
+    }
+
+    struct Signer {
+        pair: Ed25519KeyPair,
+        iss: String,
+        kid: String,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let issuer = |alias: &str| {
+                TrustedIssuer::from_toml(&format!(
+                    "name = \"{alias}\"\nissuer = \"https://{alias}.example\"\nprovider = \"oidc\"\n\
+                     token_use = \"access\"\naudience = [\"orders\"]\nleeway = {LEEWAY}\n\
+                     keys = {{ file = \"{alias}.jwks.json\" }}"
+                ))
+                .unwrap()
+            };
+            let issuers = TrustedIssuers::new(vec![issuer("acme"), issuer("globex")]).unwrap();
+            let signer = |alias: &str, kid: &str| Signer {
+                pair: Ed25519KeyPair::generate().unwrap(),
+                iss: format!("https://{alias}.example"),
+                kid: kid.to_owned(),
+            };
+            Self {
+                issuers,
+                acme: signer("acme", "a1"),
+                globex: signer("globex", "g1"),
+                stranger: signer("acme", "a1"),
+            }
+        }
+
+        fn ring(&self) -> KeyRing {
+            let mut ring = KeyRing::default();
+            ring.insert("acme", self.acme.keys());
+            ring.insert("globex", self.globex.keys());
+            ring
+        }
+
+        fn ask(&self, known: &KnownTokens, token: &BearerToken, keys: &KeyRing, now: i64) -> Asked {
+            match known.verify(token, &self.issuers, keys, at(now)) {
+                Ok(believed) if believed.known => Asked::Known,
+                Ok(_) => Asked::Verified,
+                Err(error) => Asked::Refused(error.slug()),
+            }
+        }
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Asked {
+        Known,
+        Verified,
+        Refused(&'static str),
+    }
+
+    impl Signer {
+        fn keys(&self) -> Arc<JwkSet> {
+            let x = URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref());
+            let key = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": self.kid, "x": x });
+            Arc::new(JwkSet::from_json(json!({ "keys": [key] }).to_string().as_bytes()).unwrap())
+        }
+
+        /// A token that is valid a minute before and after [`NOW`], and the issuer's leeway.
+        fn token(&self, subject: &str) -> BearerToken {
+            self.token_with(subject, &json!({ "nbf": NOW / 1_000 - 60, "exp": NOW / 1_000 + 60 }))
+        }
+
+        fn token_with(&self, subject: &str, further: &Value) -> BearerToken {
+            let mut claims = json!({ "iss": self.iss, "aud": "orders", "sub": subject, "jti": "t-1" });
+            claims.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+            let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.kid });
+            let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let signed = format!("{}.{}", part(&header), part(&claims));
+            let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes()));
+            BearerToken::new(&format!("{signed}.{signature}")).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_while_nothing_has_changed() {
+        let world = World::new();
+        let (ring, acme) = (world.ring(), world.acme.keys());
+        let until = |keys: &Arc<JwkSet>, until: i64| {
+            let mut ring = world.ring();
+            ring.insert_until("acme", Arc::clone(keys), at(until));
+            ring
+        };
+        let held = ring.keys_of("acme", at(NOW)).unwrap();
+        let mut other_issuers_keys = ring.clone();
+        other_issuers_keys.insert("globex", world.globex.keys());
+        let mut replaced = ring.clone();
+        replaced.insert("acme", Arc::clone(&acme));
+        let mut removed = ring.clone();
+        removed.insert("acme", JwkSet::default());
+        let mut without = KeyRing::default();
+        without.insert("globex", world.globex.keys());
+        for (what, keys, now, expected) in [
+            ("nothing", &ring, NOW, Asked::Known),
+            ("a minute later", &ring, NOW + 60_000, Asked::Known),
+            ("the last moment", &ring, VALID.1 - 1, Asked::Known),
+            ("`exp` and leeway", &ring, VALID.1, Asked::Refused("expired")),
+            ("the clock set back", &ring, NOW - 1, Asked::Verified),
+            ("the clock set back before `nbf`", &ring, VALID.0 - 1, Asked::Refused("not_yet_valid")),
+            ("another issuer's keys", &other_issuers_keys, NOW, Asked::Known),
+            ("a new set with the key", &replaced, NOW, Asked::Verified),
+            ("a new set without the key", &removed, NOW, Asked::Refused("unknown_key")),
+            ("no keys any more", &without, NOW, Asked::Refused("keys_unavailable")),
+            ("the same set, fetched anew", &until(held, NOW + 10_000), NOW + 9_999, Asked::Known),
+            (
+                "the same set, too old",
+                &until(held, NOW + 10_000),
+                NOW + 10_000,
+                Asked::Refused("keys_unavailable"),
+            ),
+        ] {
+            let known = KnownTokens::new(8);
+            let token = world.acme.token("ann");
+            assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Verified, "{what}");
+            assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Known, "{what}");
+            assert_eq!(world.ask(&known, &token, keys, now), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_was_replaced_is_not_kept_and_does_not_come_back() {
+        let world = World::new();
+        let (known, token) = (KnownTokens::new(8), world.acme.token("ann"));
+        let first = world.ring();
+        assert_eq!(world.ask(&known, &token, &first, NOW), Asked::Verified);
+        let gone = Arc::downgrade(first.keys_of("acme", at(NOW)).unwrap());
+        drop(first);
+        assert_eq!(gone.strong_count(), 0);
+        for _ in 0..100 {
+            // Were the address of the set that is gone used again, its tokens would be known by the new one.
+            assert_eq!(world.ask(&known, &token, &world.ring(), NOW), Asked::Verified);
+        }
+    }
+
+    #[test]
+    fn nobody_is_known_by_another_tokens_signature_or_name() {
+        let world = World::new();
+        let (known, ring) = (KnownTokens::new(8), world.ring());
+        let token = world.acme.token("ann");
+        assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Verified);
+        let parts: Vec<&str> = token.expose().split('.').collect();
+        let other = world.stranger.token("ann");
+        let others: Vec<&str> = other.expose().split('.').collect();
+        for (forged, expected) in [
+            // The same header and claims, so the same `jti`, under another signature.
+            (format!("{}.{}.{}", parts[0], parts[1], others[2]), "bad_signature"),
+            // The same signature over other claims.
+            (
+                format!(
+                    "{}.{}.{}",
+                    parts[0],
+                    world.acme.token("eve").expose().split('.').nth(1).unwrap(),
+                    parts[2]
+                ),
+                "bad_signature",
+            ),
+            (format!("{}=", token.expose()), "malformed_token"),
+            (format!("{} ", token.expose()), "malformed_token"),
+        ] {
+            let forged = BearerToken::new(&forged).unwrap();
+            assert_eq!(world.ask(&known, &forged, &ring, NOW), Asked::Refused(expected));
+            assert_eq!(world.ask(&known, &forged, &ring, NOW), Asked::Refused(expected), "and stays refused");
+        }
+        assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Known);
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let world = World::new();
+        let ring = world.ring();
+        let tokens: Vec<BearerToken> = (0..100).map(|n| world.acme.token(&n.to_string())).collect();
+        for capacity in [0, 1, 2, 7, 8, 9, 20, 64] {
+            let known = KnownTokens::new(capacity);
+            for token in tokens.iter().chain(&tokens) {
+                assert!(matches!(world.ask(&known, token, &ring, NOW), Asked::Verified | Asked::Known));
+                let held: usize = known.sets.iter().map(|set| set.lock().unwrap().len()).sum();
+                assert!(held <= capacity, "{held} of {capacity}");
+            }
+            let last = world.ask(&known, tokens.last().unwrap(), &ring, NOW);
+            assert_eq!(last == Asked::Known, capacity > 0, "{capacity}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_makes_room_before_what_is_not() {
+        let world = World::new();
+        let (known, ring) = (KnownTokens::new(2), world.ring());
+        let short = world.acme.token_with("short", &json!({ "exp": NOW / 1_000 + 1 - LEEWAY }));
+        let (first, second) = (world.acme.token("first"), world.acme.token("second"));
+        for (token, now, expected) in [
+            (&first, NOW, Asked::Verified),
+            (&short, NOW, Asked::Verified),
+            (&second, NOW + 1_000, Asked::Verified),
+            (&first, NOW + 1_000, Asked::Known),
+            (&second, NOW + 1_000, Asked::Known),
+            // Of those that are not over, the one asked for the longest ago goes.
+            (&world.globex.token("third"), NOW + 1_000, Asked::Verified),
+            (&second, NOW + 1_000, Asked::Known),
+            (&first, NOW + 1_000, Asked::Verified),
+        ] {
+            assert_eq!(world.ask(&known, token, &ring, now), expected);
+        }
+    }
+
+    #[test]
+    fn the_debug_form_names_nobody() {
+        let world = World::new();
+        let known = KnownTokens::new(9);
+        world.ask(&known, &world.acme.token("ann"), &world.ring(), NOW);
+        assert_eq!(format!("{known:?}"), "KnownTokens { capacity: 8, .. }");
+    }
+
+    #[test]
+    fn whatever_is_asked_in_whatever_order_the_answer_is_that_of_verifying() {
+        let world = World::new();
+        let times = |nbf: i64, exp: i64| json!({ "nbf": NOW / 1_000 + nbf, "exp": NOW / 1_000 + exp });
+        let tokens = [
+            world.acme.token("ann"),
+            world.acme.token_with("ann", &times(-60, 61)),
+            world.acme.token_with("ann", &times(30, 40)),
+            world.acme.token_with("bob", &times(-600, -20)),
+            world.acme.token_with("bob", &json!({ "exp": NOW / 1_000 + 5, "iat": NOW / 1_000 + 20 })),
+            world.globex.token("ann"),
+            world.globex.token_with("cy", &times(0, 1)),
+            world.stranger.token("ann"),
+            BearerToken::new("opaque").unwrap(),
+        ];
+        let edges = [-100, -90, -60, -10, 0, 1, 10, 30, 35, 61, 70, 90, 91, 100];
+        let moments: Vec<i64> =
+            edges.iter().flat_map(|edge| [-1, 0, 1].map(|by| NOW + edge * 1_000 + by)).collect();
+        let base = world.ring();
+        let held = base.keys_of("acme", at(NOW)).unwrap();
+        let until = |millis: i64| {
+            let mut ring = base.clone();
+            ring.insert_until("acme", Arc::clone(held), at(millis));
+            ring
+        };
+        let mut replaced = base.clone();
+        replaced.insert("acme", world.acme.keys());
+        let mut removed = base.clone();
+        removed.insert("acme", JwkSet::default());
+        let (early, late) = (until(NOW + 10_000), until(NOW + 61_000));
+        let rings = [base.clone(), early, late, replaced, removed, KeyRing::default()];
+        // Most steps are such that a token may be known, the others such that it may have ended.
+        let moment = prop_oneof![2 => NOW..NOW + 5_000, 1 => prop::sample::select(moments)];
+        let ring = prop_oneof![2 => 0..3_usize, 1 => 0..rings.len()];
+        let step = (0..tokens.len(), moment, ring);
+        let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
+        let hits = std::cell::Cell::new(0);
+        let result = proptest::test_runner::TestRunner::new(config).run(
+            &(prop::sample::select(vec![0, 1, 3, 64]), prop::collection::vec(step, 1..40)),
+            |(capacity, steps)| {
+                let known = KnownTokens::new(capacity);
+                for (token, now, ring) in steps {
+                    let (token, keys) = (&tokens[token], &rings[ring]);
+                    let expected = verify(token, &world.issuers, keys, at(now));
+                    let found = known.verify(token, &world.issuers, keys, at(now));
+                    hits.set(hits.get() + u32::from(found.as_ref().is_ok_and(|found| found.known)));
+                    prop_assert_eq!(found.map(|found| found.claims.as_ref().clone()), expected);
+                }
+                Ok(())
+            },
+        );
+        result.unwrap_or_else(|error| panic!("{error}"));
+        assert!(hits.get() > 200, "{} of about 8,000 were known: too few to show anything", hits.get());
+    }
+}
