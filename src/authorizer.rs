@@ -345,7 +345,7 @@ fn describe_claims(claims: &VerifiedClaims, record: &mut DecisionRecord) {
         issuer: claims.issuer().to_owned(),
         kid: claims.key_id().map(|kid| KeyId::as_str(kid).to_owned()),
         jti: claims.token_id().map(str::to_owned),
-        exp: Some(claims.expires_at().unix_seconds()),
+        exp: claims.expires_at().map(Timestamp::unix_seconds),
         cached: false,
     });
 }

@@ -108,6 +108,16 @@ pub enum TokenError {
         /// The moment of the decision.
         now: Timestamp,
     },
+    /// The token is older than its issuer's file lets it become.
+    #[error("the token was issued at {issued_at}, {max_age} seconds are its longest age, and it is {now}")]
+    TooOld {
+        /// The token's `iat`.
+        issued_at: Timestamp,
+        /// `max_token_age`, in seconds.
+        max_age: i64,
+        /// The moment of the decision.
+        now: Timestamp,
+    },
     /// The token is for somebody else.
     #[error("claim `{claim}` names no audience of issuer `{issuer}`")]
     WrongAudience {
@@ -131,6 +141,31 @@ pub enum TokenError {
         issuer: String,
         /// What its file requires.
         expected: TypRule,
+    },
+    /// The client that got the token is none of those that the issuer's file lists beside the audience.
+    #[error("claim `{claim}` names no client that issuer `{issuer}` lists")]
+    WrongClient {
+        /// Alias of the issuer.
+        issuer: String,
+        /// The claim that names the client.
+        claim: String,
+    },
+    /// The token lacks a scope that the issuer's file requires of each.
+    #[error("the token lacks scope `{scope}`, which issuer `{issuer}` requires")]
+    MissingScope {
+        /// Alias of the issuer.
+        issuer: String,
+        /// The scope, from our configuration.
+        scope: String,
+    },
+    /// A claim that the issuer's file uses is kept elsewhere (OpenID Connect Core §5.6.2; Entra's groups overage). Read as
+    /// absent, it would let a `forbid` by role vanish.
+    #[error(
+        "the token says that claim `{claim}` is to be asked for elsewhere, so what it says is not known here"
+    )]
+    ClaimsOverage {
+        /// Name or path of the claim, from our configuration.
+        claim: String,
     },
     /// The tenant claim names a tenant for which the issuer may not speak.
     #[error("claim `{claim}` names no tenant of issuer `{issuer}`")]
@@ -165,7 +200,11 @@ impl TokenError {
             | Self::InvalidClaim { .. }
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
+            | Self::TooOld { .. }
             | Self::WrongAudience { .. }
+            | Self::WrongClient { .. }
+            | Self::MissingScope { .. }
+            | Self::ClaimsOverage { .. }
             | Self::WrongTokenUse { .. }
             | Self::WrongType { .. }
             | Self::WrongTenant { .. } => None,
@@ -189,7 +228,11 @@ impl TokenError {
             Self::InvalidClaim { .. } => "invalid_claim",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not_yet_valid",
+            Self::TooOld { .. } => "too_old",
             Self::WrongAudience { .. } => "wrong_audience",
+            Self::WrongClient { .. } => "wrong_client",
+            Self::MissingScope { .. } => "missing_scope",
+            Self::ClaimsOverage { .. } => "claims_overage",
             Self::WrongTokenUse { .. } | Self::WrongType { .. } => "wrong_token_use",
             Self::WrongTenant { .. } => "wrong_tenant",
         }

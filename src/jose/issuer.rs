@@ -12,13 +12,30 @@
 //! keys      = { file = "acme.jwks.json" }             # or "development": this machine's own key pair
 //! ```
 //!
-//! Optional, each with a preset: `typ`, `audience_claim`, `client_claim`, `scope_claim`, `token_use_claim`; further
-//! `required_claims` (none), `usage_key` (the claim that holds the caller's usage plan key; none), `leeway` (seconds, 0),
-//! `development` (false).
+//! Optional, each with a preset: `typ`, `audience_claim`, `client_claim`, `scope_claim`, `token_use_claim`,
+//! `token_id_claim`. Optional, each with a rule that a token must then meet:
+//!
+//! | key | a token is refused |
+//! |---|---|
+//! | `leeway = 30` | … no longer for clocks that differ by so many seconds: 0 to 120, without it 0 |
+//! | `max_token_age = 3600` | when its `iat` is missing or so many seconds ago: 60 to 31,536,000 |
+//! | `expiry = "optional"` | … no longer for having no `exp`; `max_token_age` must be written too |
+//! | `required_claims = ["jti"]` | without one of these claims |
+//! | `required_values = { hd = "acme.example", mfa = [true, 1] }` | when a claim has none of its values |
+//! | `required_scopes = ["orders:read"]` | without one of these scopes |
+//! | `clients = ["web"]` | when another client got it; `"any"` is what holds without it |
+//!
+//! Further `usage_key` (the claim that holds the caller's usage plan key; none) and `development` (false).
+//!
+//! Whatever the file says, a token is refused that keeps a claim elsewhere (OpenID Connect Core §5.6.2, Entra's groups
+//! overage) which the file uses: read as absent, it would let a `forbid` by role vanish.
 
 pub(crate) mod names;
 
 pub(crate) mod kind;
+
+mod lifetime;
+mod values;
 
 pub(crate) mod rules;
 
@@ -42,9 +59,11 @@ use file::IssuerFile;
 use keys::{KeysFile, WrittenPlace};
 pub(crate) use kind::TokenKind;
 use kind::TokenUseClaim;
-use names::{AudienceName, ClaimPath, Leeway};
+use lifetime::{Expiry, Lifetime};
+use names::{AudienceName, ClaimPath, Leeway, ScopeName};
 pub(crate) use preset::ClientRule;
 use rules::{Listed, RoleRule, Tenant, TenantClaim};
+use values::RequiredValue;
 
 /// An issuer whose tokens are accepted, and the rules for them.
 #[derive(Clone, Debug)]
@@ -60,13 +79,18 @@ pub struct TrustedIssuer {
     pub(crate) id_audience_claim: ClaimPath,
     pub(crate) client_claims: Vec<ClaimPath>,
     pub(crate) client_rule: ClientRule,
+    pub(crate) clients: Listed<AudienceName>,
     pub(crate) scope_claim: ClaimPath,
+    pub(crate) required_scopes: Vec<ScopeName>,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) roles: Option<RoleRule>,
     pub(crate) attributes: Vec<(Arc<str>, ClaimPath)>,
     pub(crate) required_claims: Vec<ClaimPath>,
+    pub(crate) required_values: Vec<RequiredValue>,
+    pub(crate) token_id_claim: ClaimPath,
     pub(super) usage_key: Option<ClaimPath>,
     pub(crate) leeway: Leeway,
+    pub(crate) lifetime: Lifetime,
     keys: KeySource,
     provider: Provider,
     development: bool,
@@ -108,6 +132,14 @@ impl TrustedIssuer {
             );
             return Err(IssuerError::Toml { message, span: keys_span });
         }
+        let (expiry, expiry_span) = match file.expiry {
+            Some(written) => (*written.get_ref(), Some(written.span())),
+            None => (Expiry::Required, None),
+        };
+        let lifetime = Lifetime::new(expiry, file.max_token_age).ok_or_else(|| IssuerError::Toml {
+            message: "`expiry = \"optional\"` needs `max_token_age`: something must end a token".to_owned(),
+            span: expiry_span,
+        })?;
         Ok(Self {
             typ,
             token_use: file.token_use,
@@ -120,12 +152,17 @@ impl TrustedIssuer {
                 None => preset.client_claims.iter().map(|claim| ClaimPath::preset(claim)).collect(),
             },
             client_rule: preset.client_rule,
+            clients: file.clients.unwrap_or(Listed::Any),
             scope_claim: one_or(file.scope_claim, preset.scopes),
+            required_scopes: file.required_scopes,
             roles: file.roles.map(|roles| RoleRule::new(roles, preset.roles)).transpose()?,
             tenant: file.tenant,
             attributes: file.claims.into_iter().map(|(name, claim)| (name.0.into(), claim)).collect(),
             required_claims: file.required_claims,
+            required_values: RequiredValue::merge(file.required_values, &[]),
+            token_id_claim: one_or(file.token_id_claim, preset.token_id),
             leeway: file.leeway,
+            lifetime,
             key_set: file.name.0.as_str().into(),
             name: file.name.0.into(),
             issuer: file.issuer.0,
@@ -245,6 +282,19 @@ impl TrustedIssuer {
     #[must_use]
     pub fn development(&self) -> bool {
         self.development
+    }
+
+    /// The scopes that each of its tokens must have.
+    pub fn required_scopes(&self) -> impl Iterator<Item = &str> {
+        self.required_scopes.iter().map(AsRef::as_ref)
+    }
+
+    /// The claims from which facts are taken that policies may speak of.
+    pub(crate) fn claims_read(&self) -> impl Iterator<Item = &str> {
+        let roles = self.roles.as_ref().map(|rule| &rule.claim);
+        let attributes = self.attributes.iter().map(|(_, claim)| claim);
+        let ours = roles.into_iter().chain([&self.scope_claim]).chain(attributes).chain(&self.usage_key);
+        ours.map(ClaimPath::as_str).chain(self.tenant_claim()).chain(["email", "email_verified"])
     }
 
     /// The claim that says for whom a token is. Cognito's access tokens have no `aud`, so this depends on the kind.
@@ -503,7 +553,27 @@ keys      = { file = "acme.jwks.json" }
             ),
             (
                 "audiense = \"any\"",
-                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `scope_claim`, `tenant`, `roles`, `claims`, `required_claims`, `usage_key`, `leeway`, `keys`, `development`",
+                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `keys`, `development`",
+            ),
+            (
+                "expiry = \"optional\"",
+                "`expiry = \"optional\"` needs `max_token_age`: something must end a token",
+            ),
+            ("expiry = \"never\"", "unknown variant `never`, expected `required` or `optional`"),
+            ("max_token_age = 59", "`59` is not a number of seconds from 60 to 31536000"),
+            ("max_token_age = 31536001", "`31536001` is not a number of seconds from 60 to 31536000"),
+            ("clients = []", "invalid length 0, expected a list that is not empty, or \"any\""),
+            (
+                "required_scopes = [\"orders:read orders:write\"]",
+                "`orders:read orders:write` is not a scope: expected 1 to 256 printable ASCII characters without space, \" and \\",
+            ),
+            (
+                "required_values = { hd = [] }",
+                "expected a string, a whole number, true or false, a list of them that is not empty, or \"any\"",
+            ),
+            (
+                "required_values = { hd = 1.5 }",
+                "expected a string, a whole number, true or false, a list of them that is not empty, or \"any\"",
             ),
         ] {
             let error = with(line).unwrap_err();

@@ -72,6 +72,11 @@ impl<'a> Object<'a> {
         self.members.iter().find_map(|(member, value)| (member == name).then_some(value))
     }
 
+    /// The members' names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_ref())
+    }
+
     /// Whether a member has this name.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.member(name).is_some()

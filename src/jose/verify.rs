@@ -1,15 +1,16 @@
 //! The rules by which a token is believed. Only [`verify`] makes [`VerifiedClaims`].
 //!
 //! In this order, so that nothing is read before what protects it: form and size; `iss` exactly one of ours; `alg` one
-//! that the issuer's file leaves open; the key, from that issuer's set alone, bound to `alg`; the signature; then the claims: `exp`, `nbf`, `iat`,
-//! kind of token, audience, required claims, `sub`, tenant, and what becomes roles, scopes and attributes.
+//! that the issuer's file leaves open; the key, from that issuer's set alone, bound to `alg`; the signature; then the
+//! claims: `exp`, `nbf`, `iat`, kind of token, audience and client, required claims and values, `sub`, tenant, and what
+//! becomes roles, scopes and attributes.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::error::{Excerpt, TokenError};
 use super::issuer::kind::{TokenKind, TokenUse, is_access_token_typ};
-use super::issuer::names::{ClaimPath, Name};
+use super::issuer::names::{ClaimPath, Name, ScopeName};
 use super::issuer::rules::{Listed, RoleRule, Tenant};
 use super::issuer::{ClientRule, KeySource, TrustedIssuer, TrustedIssuers};
 use super::json::{Json, Object};
@@ -54,6 +55,7 @@ pub fn verify_jws(text: &str, keys: &JwkSet) -> Result<(), TokenError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedClaims {
     issuer: Arc<str>,
+    key_set: Arc<str>,
     kind: PrincipalKind,
     subject: String,
     client_id: Option<String>,
@@ -68,9 +70,8 @@ pub struct VerifiedClaims {
     token_id: Option<String>,
     key_id: Option<KeyId>,
     issued_at: Option<Timestamp>,
-    expires_at: Timestamp,
+    expires_at: Option<Timestamp>,
     valid_until: Timestamp,
-    key_set: Arc<str>,
 }
 
 /// The value of an API key of the caller's usage plan: a secret. Its `Debug` hides it.
@@ -118,6 +119,12 @@ impl VerifiedClaims {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The name of the key set that verified the token.
+    #[must_use]
+    pub fn key_set(&self) -> &Arc<str> {
+        &self.key_set
     }
 
     /// Whom the token speaks for.
@@ -185,7 +192,7 @@ impl VerifiedClaims {
         self.usage_key.as_ref()
     }
 
-    /// `jti`: what a log may call the token.
+    /// The token's own id, mostly `jti`: what a log may call it.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
@@ -203,22 +210,17 @@ impl VerifiedClaims {
         self.issued_at
     }
 
-    /// `exp`, without leeway.
+    /// `exp`, without leeway; `None` where the token has none and its issuer's file lets its age alone end it.
     #[must_use]
-    pub fn expires_at(&self) -> Timestamp {
+    pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// The moment from which the token is not accepted any more: `exp` with the issuer's leeway.
+    /// The moment from which the token is refused for its time: the sooner of `exp` and `iat` plus the longest age, each
+    /// with the leeway. What was verified before may be believed before it, and not at it.
     #[must_use]
     pub fn valid_until(&self) -> Timestamp {
         self.valid_until
-    }
-
-    /// The name of the key set that holds the key of its signature: [`TrustedIssuer::key_set`].
-    #[must_use]
-    pub fn key_set(&self) -> &str {
-        &self.key_set
     }
 }
 
@@ -271,48 +273,56 @@ fn accept(
     claims: &Object<'_>,
     now: Timestamp,
 ) -> Result<VerifiedClaims, TokenError> {
-    let (issued_at, expires_at) = check_times(issuer, claims, now)?;
+    let times = check_times(issuer, claims, now)?;
     let kind = check_kind(issuer, jws, claims)?;
     check_audience(issuer, issuer.audience_claim(kind), claims)?;
-    if let Some(claim) = issuer.required_claims.iter().find(|claim| claim.find(claims).is_none()) {
-        return Err(missing(claim.as_str()));
-    }
-    let subject = identifier(claims.member("sub"), "sub")?.ok_or_else(|| missing("sub"))?;
+    refuse_claims_elsewhere(issuer, claims)?;
     let client_id = client_id(issuer, claims)?;
+    check_required(issuer, claims)?;
+    let subject = identifier(claims.member("sub"), "sub")?.ok_or_else(|| missing("sub"))?;
     let (roles, refused_roles) = roles(issuer.roles.as_ref(), claims)?;
     Ok(VerifiedClaims {
         issuer: Arc::clone(&issuer.name),
+        key_set: Arc::clone(issuer.key_set()),
         kind: principal_kind(issuer.client_rule, kind, subject, client_id, claims),
         subject: subject.to_owned(),
         client_id: client_id.map(str::to_owned),
         tenant: tenant(issuer, claims)?,
         roles,
         refused_roles,
-        scopes: sorted(words(claims, &issuer.scope_claim)?),
+        scopes: scopes(issuer, claims)?,
         email: string(claims, "email")?.map(str::to_owned),
         email_verified: email_verified(claims)?,
         attributes: attributes(issuer, claims)?,
         usage_key: usage_key(issuer, claims)?,
-        token_id: identifier(claims.member("jti"), "jti")?.map(str::to_owned),
+        token_id: identifier(issuer.token_id_claim.find(claims), issuer.token_id_claim.as_str())?
+            .map(str::to_owned),
         key_id: jws.key_id().cloned(),
-        issued_at,
-        expires_at,
-        valid_until: with_leeway(issuer, expires_at),
-        key_set: Arc::clone(issuer.key_set()),
+        issued_at: times.issued_at,
+        expires_at: times.expires_at,
+        valid_until: times.valid_until,
     })
 }
 
-/// `exp` is required; `nbf` and `iat` may be absent, and must not lie in the future when they are there.
-fn check_times(
-    issuer: &TrustedIssuer,
-    claims: &Object<'_>,
-    now: Timestamp,
-) -> Result<(Option<Timestamp>, Timestamp), TokenError> {
+/// When a token was issued, and when it ends.
+struct Times {
+    issued_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    valid_until: Timestamp,
+}
+
+/// `exp` is required, unless the issuer's file says that the age is to end a token; `nbf` and `iat` may be absent, and
+/// must not lie in the future when they are there; where the age counts, `iat` is required.
+fn check_times(issuer: &TrustedIssuer, claims: &Object<'_>, now: Timestamp) -> Result<Times, TokenError> {
     let leeway = issuer.leeway.millis();
-    let expires_at = numeric_date(claims, "exp")?.ok_or_else(|| missing("exp"))?;
+    let is_over = |end: Timestamp| end.unix_millis().saturating_add(leeway) <= now.unix_millis();
+    let expires_at = numeric_date(claims, "exp")?;
+    if expires_at.is_none() && issuer.lifetime.requires_expiry() {
+        return Err(missing("exp"));
+    }
     // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
-    if with_leeway(issuer, expires_at) <= now {
-        return Err(TokenError::Expired { expired_at: expires_at, now });
+    if let Some(expired_at) = expires_at.filter(|end| is_over(*end)) {
+        return Err(TokenError::Expired { expired_at, now });
     }
     let not_in_the_future = |claim: &'static str| {
         let moment = numeric_date(claims, claim)?;
@@ -324,12 +334,21 @@ fn check_times(
         }
     };
     not_in_the_future("nbf")?;
-    Ok((not_in_the_future("iat")?, expires_at))
-}
-
-/// The moment from which a token that expires then is refused.
-fn with_leeway(issuer: &TrustedIssuer, expires_at: Timestamp) -> Timestamp {
-    Timestamp::from_unix_millis(expires_at.unix_millis().saturating_add(issuer.leeway.millis()))
+    let issued_at = not_in_the_future("iat")?;
+    let oldest = match issuer.lifetime.max_age() {
+        None => None,
+        Some(age) => {
+            let issued_at = issued_at.ok_or_else(|| missing("iat"))?;
+            let oldest = Timestamp::from_unix_millis(issued_at.unix_millis().saturating_add(age.millis()));
+            if is_over(oldest) {
+                return Err(TokenError::TooOld { issued_at, max_age: age.get(), now });
+            }
+            Some(oldest)
+        }
+    };
+    let end = expires_at.into_iter().chain(oldest).min().ok_or_else(|| missing("exp"))?;
+    let valid_until = Timestamp::from_unix_millis(end.unix_millis().saturating_add(leeway));
+    Ok(Times { issued_at, expires_at, valid_until })
 }
 
 /// A NumericDate (RFC 7519 §2): a JSON number of seconds since the epoch, with or without a fraction, up to the end of
@@ -396,16 +415,66 @@ fn check_audience(issuer: &TrustedIssuer, claim: &ClaimPath, claims: &Object<'_>
     Err(TokenError::WrongAudience { issuer: issuer.name().to_owned(), claim: claim.as_str().to_owned() })
 }
 
+fn check_required(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<(), TokenError> {
+    if let Some(claim) = issuer.required_claims.iter().find(|claim| claim.find(claims).is_none()) {
+        return Err(missing(claim.as_str()));
+    }
+    for rule in &issuer.required_values {
+        let claim = rule.claim.as_str();
+        if !rule.accepts(rule.claim.find(claims).ok_or_else(|| missing(claim))?) {
+            return Err(invalid(claim, "a value that its issuer's file accepts"));
+        }
+    }
+    Ok(())
+}
+
+/// OpenID Connect Core §5.6.2: `_claim_names` lists claims that somebody else is to be asked for. Entra does so where a
+/// user is in too many groups, or, where the token came through a URL, sets `hasgroups` or `groups:src1`. A claim that
+/// means something here is refused then, and not read as absent: a policy may forbid by what it says.
+fn refuse_claims_elsewhere(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<(), TokenError> {
+    let listed = match present(claims.member("_claim_names")) {
+        None => None,
+        Some(Json::Object(names)) => Some(names),
+        Some(_) => return Err(invalid("_claim_names", "an object")),
+    };
+    let has_groups = match present(claims.member("hasgroups")) {
+        None | Some(Json::Bool(false)) => claims.contains("groups:src1"),
+        Some(_) => true,
+    };
+    let mut elsewhere = listed.into_iter().flat_map(Object::names).chain(has_groups.then_some("groups"));
+    match elsewhere.find_map(|name| issuer.claims_read().find(|claim| stands_in(claim, name))) {
+        None => Ok(()),
+        Some(claim) => Err(TokenError::ClaimsOverage { claim: claim.to_owned() }),
+    }
+}
+
+/// Whether the value at `path` is the token's member `name`, or stands inside of it.
+fn stands_in(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 fn usage_key(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<Option<UsageKey>, TokenError> {
     let Some(claim) = &issuer.usage_key else { return Ok(None) };
     Ok(identifier(claim.find(claims), claim.as_str())?.map(|key| UsageKey(key.to_owned())))
 }
 
-/// The first of the issuer's client claims that the token has.
+/// The first of the issuer's client claims that the token has. Where the issuer's file lists clients, it is one of them:
+/// the list narrows the audience to those who may use a token that is for us.
 fn client_id<'c>(issuer: &TrustedIssuer, claims: &'c Object<'_>) -> Result<Option<&'c str>, TokenError> {
-    let found = issuer.client_claims.iter().find_map(|claim| Some((claim, claim.find(claims)?)));
-    let Some((claim, value)) = found else { return Ok(None) };
-    identifier(Some(value), claim.as_str())
+    let found = issuer.client_claims.iter().find_map(|claim| Some((claim.as_str(), claim.find(claims)?)));
+    match (found, &issuer.clients) {
+        (None, Listed::Any) => Ok(None),
+        (None, Listed::These(_)) => {
+            Err(missing(issuer.client_claims.first().map_or("client_id", ClaimPath::as_str)))
+        }
+        (Some((claim, value)), clients) => {
+            let client_id = identifier(Some(value), claim)?;
+            if client_id.is_some_and(|client_id| clients.accepts(client_id)) {
+                return Ok(client_id);
+            }
+            Err(TokenError::WrongClient { issuer: issuer.name().to_owned(), claim: claim.to_owned() })
+        }
+    }
 }
 
 fn principal_kind(
@@ -452,6 +521,18 @@ fn roles(rule: Option<&RoleRule>, claims: &Object<'_>) -> Result<(Vec<String>, V
         }
     }
     Ok((sorted(granted), sorted(refused)))
+}
+
+fn scopes(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
+    let scopes = sorted(words(claims, &issuer.scope_claim)?);
+    let lacks = |required: &&ScopeName| !scopes.iter().any(|scope| scope == required.as_ref());
+    match issuer.required_scopes.iter().find(lacks) {
+        None => Ok(scopes),
+        Some(scope) => Err(TokenError::MissingScope {
+            issuer: issuer.name().to_owned(),
+            scope: scope.as_ref().to_owned(),
+        }),
+    }
 }
 
 /// Roles or scopes: an array of strings, or one string with spaces between (RFC 6749 §3.3); none where the claim is

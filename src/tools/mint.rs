@@ -154,7 +154,8 @@ pub struct TokenRequest {
     /// `sub`; for a client's own token, its client id.
     pub subject: String,
     /// The client that gets the token; equal to `subject`, it makes a client's own token. It stands in the issuer's
-    /// client claim, also where that is the audience (Cognito), which otherwise is the first in the issuer's file.
+    /// client claim, also where that is the audience (Cognito), which otherwise is the first in the issuer's file. `None`:
+    /// the first of the clients that the issuer's file lists, where it does.
     pub client_id: Option<String>,
     /// Names for the roles claim.
     pub roles: Vec<String>,
@@ -206,8 +207,18 @@ fn claims_for(issuer: &TrustedIssuer, request: &TokenRequest) -> Map<String, Val
     {
         set(audience_claim.as_str(), json!(audience.as_ref()));
     }
-    if let (Some(claim), Some(client_id)) = (issuer.client_claims.first(), &request.client_id) {
+    let listed = match &issuer.clients {
+        Listed::These(clients) => clients.first().map(AsRef::as_ref),
+        Listed::Any => None,
+    };
+    let client_id = request.client_id.as_deref().or(listed);
+    if let (Some(claim), Some(client_id)) = (issuer.client_claims.first(), client_id) {
         set(claim.as_str(), json!(client_id));
+    }
+    for required in &issuer.required_values {
+        if let Some(value) = required.values.first() {
+            set(required.claim.as_str(), json!(value));
+        }
     }
     if let Some(rule) = &issuer.token_use_claim {
         set(rule.claim.as_str(), json!(if is_id_token { &rule.id } else { &rule.access }));

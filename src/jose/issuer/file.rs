@@ -7,9 +7,11 @@ use toml::Spanned;
 
 use super::keys::KeysFile;
 use super::kind::{TokenUse, TokenUseClaim, TypRule};
-use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Name};
+use super::lifetime::{Expiry, TokenAge};
+use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Name, ScopeName};
 use super::preset::Provider;
 use super::rules::{Listed, RolesTable, Tenant};
+use super::values::ValuesTable;
 
 /// The file as it is written.
 #[derive(Deserialize)]
@@ -24,16 +26,24 @@ pub(super) struct IssuerFile {
     pub(super) audience: Option<Listed<AudienceName>>,
     pub(super) audience_claim: Option<ClaimPath>,
     pub(super) client_claim: Option<ClaimPath>,
+    pub(super) clients: Option<Listed<AudienceName>>,
     pub(super) scope_claim: Option<ClaimPath>,
+    #[serde(default)]
+    pub(super) required_scopes: Vec<ScopeName>,
     pub(super) tenant: Option<Tenant>,
     pub(super) roles: Option<RolesTable>,
     #[serde(default)]
     pub(super) claims: BTreeMap<AttributeName, ClaimPath>,
     #[serde(default)]
     pub(super) required_claims: Vec<ClaimPath>,
+    #[serde(default)]
+    pub(super) required_values: ValuesTable,
+    pub(super) token_id_claim: Option<ClaimPath>,
     pub(super) usage_key: Option<ClaimPath>,
     #[serde(default)]
     pub(super) leeway: Leeway,
+    pub(super) expiry: Option<Spanned<Expiry>>,
+    pub(super) max_token_age: Option<TokenAge>,
     pub(super) keys: Option<Spanned<KeysFile>>,
     #[serde(default)]
     pub(super) development: bool,

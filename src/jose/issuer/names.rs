@@ -101,6 +101,32 @@ impl TryFrom<String> for AttributeName {
     }
 }
 
+/// A scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ScopeName(String);
+
+impl TryFrom<String> for ScopeName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if (1..=256).contains(&text.len()) && text.bytes().all(is_plain) {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{}` is not a scope: expected 1 to 256 printable ASCII characters without space, \" and \\",
+            text.escape_debug()
+        ))
+    }
+}
+
+impl AsRef<str> for ScopeName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Seconds by which the clocks of issuer and authorizer may differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
@@ -238,7 +264,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Where a claim is: its name, or names joined by dots for a claim inside objects (`realm_access.roles`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct ClaimPath(String);
 

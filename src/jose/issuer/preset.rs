@@ -28,6 +28,8 @@ pub(super) struct Preset {
     pub(super) scopes: &'static str,
     /// The claim with the roles (`roles.claim`).
     pub(super) roles: &'static str,
+    /// The claim with the token's own id (`token_id_claim`).
+    pub(super) token_id: &'static str,
     /// Where the keys are, below `issuer`.
     pub(super) jwks_path: Option<&'static str>,
 }
@@ -67,6 +69,7 @@ impl Provider {
                 client_rule: ClientRule::SubjectIsClientId,
                 scopes: "scope",
                 roles: "roles",
+                token_id: "jti",
                 jwks_path: None,
             },
             // Cognito developer guide, "Using tokens with user pools": access tokens have `client_id` and no `aud`.
@@ -78,6 +81,7 @@ impl Provider {
                 client_rule: ClientRule::SubjectIsClientIdWithoutUsername,
                 scopes: "scope",
                 roles: "cognito:groups",
+                token_id: "jti",
                 jwks_path: Some("/.well-known/jwks.json"),
             },
         }

@@ -4,6 +4,8 @@
 //! generator says something else (signatures with a random part stay as they are). The private keys in
 //! `tests/tokens/keys` are published here and protect nothing.
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Once;
@@ -30,7 +32,7 @@ const LEDGER_HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 const WORKSHOP_HEADER: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
 
 /// The test keys, and what they are made for.
-const KEYS: [(&str, Algorithm); 10] = [
+const KEYS: [(&str, Algorithm); 11] = [
     ("acme-1", Algorithm::Rs256),
     ("portal-1", Algorithm::Rs256),
     ("partner-rsa", Algorithm::Rs256),
@@ -39,6 +41,7 @@ const KEYS: [(&str, Algorithm); 10] = [
     ("partner-es384", Algorithm::Es384),
     ("partner-ed25519", Algorithm::EdDsa),
     ("workshop", Algorithm::Es256),
+    ("batch", Algorithm::Es256),
     ("attacker-rs256", Algorithm::Rs256),
     ("attacker-es256", Algorithm::Es256),
 ];
@@ -170,7 +173,7 @@ fn update(folder: &Path) {
     }
 }
 
-fn key_sets() -> [(&'static str, Vec<Value>); 4] {
+fn key_sets() -> [(&'static str, Vec<Value>); 5] {
     let partner = ["partner-ps256", "partner-es256", "partner-es384", "partner-ed25519"];
     let mut partner: Vec<Value> = partner.into_iter().map(|name| key(name).public_jwk()).collect();
     partner.push(public(&key("partner-rsa"), &["alg"])["keys"][0].clone());
@@ -184,6 +187,7 @@ fn key_sets() -> [(&'static str, Vec<Value>); 4] {
         ("acme-portal", vec![key("portal-1").public_jwk()]),
         ("partner", partner),
         ("workshop", vec![public(&key("workshop"), &["kid", "use"])["keys"][0].clone()]),
+        ("batch", vec![key("batch").public_jwk()]),
     ]
 }
 
@@ -353,7 +357,17 @@ pub(crate) fn generate() -> Vec<Vector> {
     refused_audience(&mut vectors);
     refused_kind(&mut vectors);
     refused_claims(&mut vectors);
+    rules::add(&mut vectors);
     vectors.all
+}
+
+/// An issuer's usual token, and what it is answered.
+struct Pool {
+    key: &'static str,
+    header: &'static str,
+    /// The claims, with members replaced.
+    claims: fn(Value) -> Value,
+    answer: fn() -> Value,
 }
 
 struct Vectors {
@@ -378,6 +392,30 @@ impl Vectors {
 
     fn malformed(&mut self, name: &str, about: &str, token: String, what: &str) {
         self.refuse(name, about, token, "malformed_token", &format!("malformed token: {what}"));
+    }
+
+    fn accept_of(&mut self, pool: &Pool, name: &str, about: &str, changes: Value, answer: Value) {
+        let token = sign(&key(pool.key), pool.header, &(pool.claims)(changes).to_string());
+        self.accept(name, about, token, replaced((pool.answer)(), answer));
+    }
+
+    /// A well-signed token with other claims.
+    fn refuse_of(&mut self, pool: &Pool, name: &str, about: &str, changes: Value, slug: &str, message: &str) {
+        self.refuse_text(pool, name, about, &(pool.claims)(changes).to_string(), slug, message);
+    }
+
+    /// A well-signed token with any payload.
+    fn refuse_text(
+        &mut self,
+        pool: &Pool,
+        name: &str,
+        about: &str,
+        payload: &str,
+        slug: &str,
+        message: &str,
+    ) {
+        let token = sign(&key(pool.key), pool.header, payload);
+        self.refuse(name, about, token, slug, message);
     }
 
     fn accept_cognito(&mut self, name: &str, about: &str, changes: Value, answer: Value) {
