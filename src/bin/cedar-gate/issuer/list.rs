@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cedar_gate::bundle::Bundle;
 use cedar_gate::jose::TrustedIssuer;
-use cedar_gate::jose::issuer::{Hmac, KeyPlace, KeySource};
+use cedar_gate::jose::issuer::{KeyPlace, KeySource};
 use cedar_gate::time::Timestamp;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -78,14 +78,9 @@ impl<'a> KeysReport<'a> {
                     KeyPlace::Discovery { url, .. } => Self::Discovery { url: url.as_str(), max_age },
                 }
             }
-            KeySource::Secret(shared) => Self::Secret {
-                algorithm: match shared.algorithm {
-                    Hmac::Hs256 => "HS256",
-                    Hmac::Hs384 => "HS384",
-                    Hmac::Hs512 => "HS512",
-                },
-                secret: shared.source.to_string(),
-            },
+            KeySource::Secret(shared) => {
+                Self::Secret { algorithm: shared.algorithm.as_str(), secret: shared.source.to_string() }
+            }
         }
     }
 
