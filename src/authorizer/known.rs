@@ -9,7 +9,7 @@
 //! | `exp`, or the token's greatest age, each with leeway | [`VerifiedClaims::valid_until`] |
 //! | a key removed or replaced | the ring holds another key set, or none, at that moment |
 //! | keys that are too old to be believed | the same |
-//! | a clock that was set back, before `nbf` perhaps | the moment of the verification lies in the future |
+//! | a clock that was set back, before `nbf` perhaps | the moment of the verification lies in the future, or that of the fetch |
 //! | another bundle: other issuers, revocations, rules | another [`Authorizer`](super::Authorizer), which knows nothing yet |
 
 use std::fmt;
@@ -255,7 +255,7 @@ mod tests {
         let (ring, acme) = (world.ring(), world.acme.keys());
         let until = |keys: &Arc<JwkSet>, until: i64| {
             let mut ring = world.ring();
-            ring.insert_until("acme", Arc::clone(keys), at(until));
+            ring.insert_during("acme", Arc::clone(keys), at(NOW)..at(until));
             ring
         };
         let held = ring.keys_of("acme", at(NOW)).unwrap();
@@ -283,6 +283,12 @@ mod tests {
                 "the same set, too old",
                 &until(held, NOW + 10_000),
                 NOW + 10_000,
+                Asked::Refused("keys_unavailable"),
+            ),
+            (
+                "the same set, not fetched yet",
+                &until(held, NOW + 10_000),
+                NOW - 1,
                 Asked::Refused("keys_unavailable"),
             ),
         ] {
@@ -409,7 +415,7 @@ mod tests {
         let held = base.keys_of("acme", at(NOW)).unwrap();
         let until = |millis: i64| {
             let mut ring = base.clone();
-            ring.insert_until("acme", Arc::clone(held), at(millis));
+            ring.insert_during("acme", Arc::clone(held), at(NOW - 60_000)..at(millis));
             ring
         };
         let mut replaced = base.clone();
