@@ -120,8 +120,7 @@ impl KeyState {
     /// The known keys, and from when to when an issuer with this `max_age` believes them.
     pub(super) fn believed(&self, max_age: Duration) -> Option<(&Arc<JwkSet>, Range<Timestamp>)> {
         let known = self.known.as_ref()?;
-        let fresh = known.fresh_for.unwrap_or(Duration::MAX).min(max_age / 4).max(MIN_INTERVAL);
-        let mut end = after(known.fetched_at, fresh);
+        let mut end = after(known.fetched_at, fresh_within(known.fresh_for, max_age));
         if let Some(attempt @ Attempt { result: Err(_), .. }) = &self.attempt {
             end = end.max(attempt.next());
         }
@@ -153,6 +152,11 @@ impl Attempt {
     fn is_over(&self, now: Timestamp) -> bool {
         self.next() <= now
     }
+}
+
+/// How long a set is believed before it is asked for again, where the server calls it fresh for `fresh_for`.
+pub(super) fn fresh_within(fresh_for: Option<Duration>, max_age: Duration) -> Duration {
+    fresh_for.unwrap_or(Duration::MAX).min(max_age / 4).max(MIN_INTERVAL)
 }
 
 fn was_set_back(noted: Timestamp, now: Timestamp) -> bool {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::discovery::{MetadataError, jwks_uri};
-use super::freshness::{KeyState, Permit};
+use super::freshness::{KeyState, Permit, fresh_within};
 pub use super::freshness::{MAX_BACK_OFF, MIN_INTERVAL};
 use super::http::{HttpClient, HttpError, HttpResponse, REQUEST_TIMEOUT};
 use crate::bundle::Bundle;
@@ -258,10 +258,10 @@ impl KeyStore {
         }
         let before = lock(&place.state).begin(now);
         begun();
-        let fetched = self.fetch(&place.place, clock);
+        let fetched = fetch(&self.http, &place.place, clock);
         let mut state = lock(&place.state);
         match fetched {
-            Ok((set, digest, fresh_for)) => {
+            Ok(PublishedSet { set, digest, fresh_for, .. }) => {
                 let (keys, skipped) = (set.keys().len(), set.skipped().len());
                 let changed = state.succeed(now, set, digest, fresh_for);
                 FetchOutcome::Fetched { keys, skipped, changed }
@@ -280,35 +280,6 @@ impl KeyStore {
         }
     }
 
-    fn fetch(
-        &self,
-        place: &KeyPlace,
-        clock: &Clock,
-    ) -> Result<(JwkSet, [u8; 32], Option<Duration>), KeyFetchError> {
-        let get = |url: &HttpUrl| -> Result<HttpResponse, KeyFetchError> {
-            self.http.get(url, clock.left()).map_err(|error| KeyFetchError::Http { url: url.clone(), error })
-        };
-        let url = match place {
-            KeyPlace::Jwks(url) => url.clone(),
-            KeyPlace::Discovery { url, issuer } => jwks_uri(&get(url)?.body, url, issuer)
-                .map_err(|error| KeyFetchError::Metadata { url: url.clone(), error })?,
-        };
-        let response = get(&url)?;
-        let keys = match JwkSet::from_json(&response.body) {
-            Ok(keys) => keys,
-            Err(error) => return Err(KeyFetchError::Keys { url, error }),
-        };
-        if keys.keys().is_empty() {
-            let reason = keys.skipped().first().map(|(_, reason)| reason.clone());
-            return Err(KeyFetchError::NoUsableKey { url, reason });
-        }
-        let mut sha256 = [0; 32];
-        for (byte, of_digest) in sha256.iter_mut().zip(digest(&SHA256, &response.body).as_ref()) {
-            *byte = *of_digest;
-        }
-        Ok((keys, sha256, response.fresh_for))
-    }
-
     /// Puts what is now known of some places into the ring, all at once.
     fn publish<'p>(&self, places: impl IntoIterator<Item = &'p Arc<Place>>) {
         let wanted = lock(&self.wanted);
@@ -318,6 +289,59 @@ impl KeyStore {
         }
         self.ring.store(Arc::new(ring));
     }
+}
+
+/// What an issuer published when it was asked.
+#[derive(Debug)]
+pub struct PublishedSet {
+    /// The keys: one at least that can be used.
+    pub set: JwkSet,
+    /// Where they were: for discovery, where the metadata said.
+    pub url: HttpUrl,
+    /// For how long the server calls them fresh; `None` where it does not say.
+    pub fresh_for: Option<Duration>,
+    digest: [u8; 32],
+}
+
+impl PublishedSet {
+    /// For how long an issuer with this `max_age` believes them before it asks again.
+    #[must_use]
+    pub fn believed_for(&self, max_age: Duration) -> Duration {
+        fresh_within(self.fresh_for, max_age)
+    }
+
+    /// Asks a place once, whatever was asked before: for who wants to see what stands there.
+    ///
+    /// # Errors
+    /// [`KeyFetchError`].
+    pub fn fetch(http: &HttpClient, place: &KeyPlace) -> Result<Self, KeyFetchError> {
+        fetch(http, place, &Clock::starting(None))
+    }
+}
+
+fn fetch(http: &HttpClient, place: &KeyPlace, clock: &Clock) -> Result<PublishedSet, KeyFetchError> {
+    let get = |url: &HttpUrl| -> Result<HttpResponse, KeyFetchError> {
+        http.get(url, clock.left()).map_err(|error| KeyFetchError::Http { url: url.clone(), error })
+    };
+    let url = match place {
+        KeyPlace::Jwks(url) => url.clone(),
+        KeyPlace::Discovery { url, issuer } => jwks_uri(&get(url)?.body, url, issuer)
+            .map_err(|error| KeyFetchError::Metadata { url: url.clone(), error })?,
+    };
+    let response = get(&url)?;
+    let set = match JwkSet::from_json(&response.body) {
+        Ok(set) => set,
+        Err(error) => return Err(KeyFetchError::Keys { url, error }),
+    };
+    if set.keys().is_empty() {
+        let reason = set.skipped().first().map(|(_, reason)| reason.clone());
+        return Err(KeyFetchError::NoUsableKey { url, reason });
+    }
+    let mut sha256 = [0; 32];
+    for (byte, of_digest) in sha256.iter_mut().zip(digest(&SHA256, &response.body).as_ref()) {
+        *byte = *of_digest;
+    }
+    Ok(PublishedSet { set, url, fresh_for: response.fresh_for, digest: sha256 })
 }
 
 impl Wanted {

@@ -137,6 +137,7 @@ pub struct Jwk {
     kind: KeyKind,
     /// The one algorithm that the key's `alg` names; without one, the key fits all of its kind.
     algorithm: Option<Algorithm>,
+    bits: usize,
     /// What the signature check wants: bytes, which it parses each time.
     key: DecodingKey,
 }
@@ -152,6 +153,23 @@ impl Jwk {
     #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         self.algorithm.map_or(self.kind == KeyKind::of(algorithm), |own| own == algorithm)
+    }
+
+    /// The algorithms of which it may verify signatures: one, or without an `alg` all of its kind.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        Algorithm::ALL.into_iter().filter(|algorithm| self.fits(*algorithm))
+    }
+
+    /// Its `kty`: `RSA`, `EC` or `OKP`.
+    #[must_use]
+    pub fn key_type(&self) -> &'static str {
+        self.kind.key_type()
+    }
+
+    /// Its size: the bits of an RSA key's modulus, or of the field of a curve.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        self.bits
     }
 
     /// Whether the signature is this key's over the header and payload. The key is one that [`JwkSet::key_for`] gave
@@ -393,13 +411,14 @@ fn read(key: &Object<'_>) -> Result<Jwk, JwkError> {
         None => None,
         Some(kid) => Some(KeyId::new(kid).ok_or(JwkError::Member { member: "kid" })?),
     };
-    let key = match kind {
+    let (key, bits) = match kind {
         KeyKind::Rsa => rsa(key)?,
-        KeyKind::P256 => ec(key, &ECDSA_P256_SHA256_FIXED, 32)?,
-        KeyKind::P384 => ec(key, &ECDSA_P384_SHA384_FIXED, 48)?,
-        KeyKind::Ed25519 => ed25519(key)?,
+        KeyKind::P256 => (ec(key, &ECDSA_P256_SHA256_FIXED, 32)?, 256),
+        KeyKind::P384 => (ec(key, &ECDSA_P384_SHA384_FIXED, 48)?, 384),
+        // 2^255 - 19 needs 255 bits (RFC 8032 §5.1).
+        KeyKind::Ed25519 => (ed25519(key)?, 255),
     };
-    Ok(Jwk { key_id, kind, algorithm, key })
+    Ok(Jwk { key_id, kind, algorithm, bits, key })
 }
 
 fn refuse_other_purposes(key: &Object<'_>) -> Result<(), JwkError> {
@@ -413,7 +432,8 @@ fn refuse_other_purposes(key: &Object<'_>) -> Result<(), JwkError> {
     }
 }
 
-fn rsa(key: &Object<'_>) -> Result<DecodingKey, JwkError> {
+/// The key, and the bits of its modulus.
+fn rsa(key: &Object<'_>) -> Result<(DecodingKey, usize), JwkError> {
     let n = unsigned(&bytes(key, "n")?);
     let e = unsigned(&bytes(key, "e")?);
     let bits = bit_length(&n);
@@ -428,7 +448,7 @@ fn rsa(key: &Object<'_>) -> Result<DecodingKey, JwkError> {
     let components = RsaPublicKeyComponents { n: &n, e: &e };
     let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
     parsed.map_err(|_| JwkError::NotAPublicKey)?;
-    Ok(DecodingKey::from_rsa_raw_components(&n, &e))
+    Ok((DecodingKey::from_rsa_raw_components(&n, &e), bits))
 }
 
 fn ec(

@@ -194,6 +194,19 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+    ];
+
     /// The algorithm that a JOSE `alg` names; names are case-sensitive (RFC 7515 §4.1.1).
     #[must_use]
     pub fn named(alg: &str) -> Option<Self> {
