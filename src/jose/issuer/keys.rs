@@ -23,6 +23,8 @@ pub enum KeySource {
     Published(PublishedKeys),
     /// `{ secret = { env = "…" }, algorithm = "HS256" }`: a secret that issuer and authorizer share.
     Secret(SharedSecret),
+    /// None: the file has `introspection` and no `keys`, so the issuer's tokens are opaque, and it is asked about each.
+    Opaque,
 }
 
 /// Keys that the issuer publishes, and how long what was fetched is believed.
@@ -82,8 +84,7 @@ pub struct SharedSecret {
 }
 
 /// Where a secret is: outside of the bundle, which many may read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "SecretFile")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// `{ env = "NAME" }`: an environment variable of the function.
     Env(String),
@@ -100,30 +101,55 @@ impl fmt::Display for SecretSource {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-enum SecretFile {
-    Env(String),
-    File(String),
+/// No message repeats what is written: a secret in place of its name, too, is a secret.
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SecretVisitor;
+
+        impl<'de> Visitor<'de> for SecretVisitor {
+            type Value = SecretSource;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ env = \"NAME\" } or { file = \"/path\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
+                Err(E::custom(NOT_IN_THE_BUNDLE))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretSource, A::Error> {
+                SecretTable::deserialize(MapAccessDeserializer::new(map))?.read().map_err(de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_any(SecretVisitor)
+    }
 }
 
-impl TryFrom<SecretFile> for SecretSource {
-    type Error = String;
+const NOT_IN_THE_BUNDLE: &str = "a secret does not stand in the bundle: expected { env = \"NAME\" } or { file = \"/path\" }, which say where it is";
 
-    fn try_from(file: SecretFile) -> Result<Self, String> {
-        match file {
-            SecretFile::Env(name) => {
-                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-                if (1..=256).contains(&name.len()) && name.bytes().all(is_plain) {
-                    return Ok(Self::Env(name));
-                }
-                Err(format!("`{}` is not the name of an environment variable", name.escape_debug()))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretTable {
+    env: Option<String>,
+    file: Option<String>,
+}
+
+impl SecretTable {
+    fn read(self) -> Result<SecretSource, &'static str> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        match (self.env, self.file) {
+            (Some(name), None) if (1..=256).contains(&name.len()) && name.bytes().all(is_plain) => {
+                Ok(SecretSource::Env(name))
             }
-            SecretFile::File(path) if path.starts_with('/') && !path.contains('\0') => Ok(Self::File(path)),
-            SecretFile::File(path) => Err(format!(
-                "`{}` is not an absolute path: a secret does not stand in the bundle",
-                path.escape_debug()
-            )),
+            (Some(_), None) => {
+                Err("`env` is not the name of an environment variable: expected 1 to 256 of A-Z a-z 0-9 _")
+            }
+            (None, Some(path)) if path.starts_with('/') && !path.contains('\0') => {
+                Ok(SecretSource::File(path))
+            }
+            (None, Some(_)) => Err("`file` is not an absolute path: a secret does not stand in the bundle"),
+            (Some(_), Some(_)) | (None, None) => Err(NOT_IN_THE_BUNDLE),
         }
     }
 }
@@ -277,6 +303,36 @@ mod tests {
         for file in ["", "/a", "a/", "a//b", ".", "./a", "..", "../a", "a/../../b", "a\\..\\b", "C:a", "a\0"]
         {
             assert!(KeyFile::try_from(file.to_owned()).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn where_a_secret_is_is_said_and_the_secret_is_not() {
+        #[derive(Deserialize)]
+        struct File {
+            secret: SecretSource,
+        }
+        let read = |value: &str| {
+            let read = toml::from_str::<File>(&format!("secret = {value}"));
+            read.map(|file| file.secret.to_string()).map_err(|error| error.message().to_owned())
+        };
+        let env = "`env` is not the name of an environment variable: expected 1 to 256 of A-Z a-z 0-9 _";
+        let file = "`file` is not an absolute path: a secret does not stand in the bundle";
+        for (value, expected) in [
+            (r#"{ env = "ACME_SECRET_1" }"#, Ok("environment variable `ACME_SECRET_1`")),
+            (r#"{ file = "/run/secrets/acme" }"#, Ok("file `/run/secrets/acme`")),
+            (r#""s3cret!""#, Err(NOT_IN_THE_BUNDLE)),
+            (r#"{ env = "A", file = "/b" }"#, Err(NOT_IN_THE_BUNDLE)),
+            ("{}", Err(NOT_IN_THE_BUNDLE)),
+            (r#"{ env = "s3cret!" }"#, Err(env)),
+            (r#"{ env = "" }"#, Err(env)),
+            (r#"{ file = "s3cret" }"#, Err(file)),
+            (r#"{ file = "./s3cret" }"#, Err(file)),
+            ("{ file = \"/s3cret\\u0000\" }", Err(file)),
+            (r#"{ value = "s3cret" }"#, Err("unknown field `value`, expected `env` or `file`")),
+            ("7", Err("invalid type: integer `7`, expected { env = \"NAME\" } or { file = \"/path\" }")),
+        ] {
+            assert_eq!(read(value), expected.map(str::to_owned).map_err(str::to_owned), "{value}");
         }
     }
 }
