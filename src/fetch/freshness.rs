@@ -128,6 +128,11 @@ impl KeyState {
         Some((&known.set, before(known.fetched_at, CLOCK_TOLERANCE)..end))
     }
 
+    /// Whether newer keys were wanted and are not there.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.failures() > 0
+    }
+
     fn failures(&self) -> u32 {
         match &self.attempt {
             Some(Attempt { result: Err(failures), .. }) => failures.count,

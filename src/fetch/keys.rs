@@ -360,6 +360,9 @@ impl Wanted {
                 Some((keys, during)) => ring.insert_during(key_set, Arc::clone(keys), during),
                 None => ring.remove(key_set),
             }
+            if state.is_outdated() {
+                ring.mark_outdated(key_set);
+            }
         }
     }
 }

@@ -73,6 +73,15 @@ pub enum TokenError {
         /// The name of the issuer's key set: mostly its alias.
         key_set: String,
     },
+    /// The keys that we have lack the one that the token names, and newer ones could not be fetched: it may exist, so this is
+    /// our fault too.
+    #[error("{}, and newer keys could not be fetched", unknown_key(Some(.key_set), .kid.as_ref()))]
+    KeysOutdated {
+        /// The name of the issuer's key set: mostly its alias.
+        key_set: String,
+        /// The header's `kid`; `None` where the token names no key and none fits its `alg`.
+        kid: Option<KeyId>,
+    },
     /// The signature does not verify with the key.
     #[error("the signature is not valid")]
     BadSignature,
@@ -182,9 +191,9 @@ impl TokenError {
     #[must_use]
     pub fn need(&self) -> Option<Need> {
         match self {
-            Self::UnknownKeyId { key_set: Some(key_set), .. } | Self::KeysUnavailable { key_set } => {
-                Some(Need::Keys { key_set: key_set.clone() })
-            }
+            Self::UnknownKeyId { key_set: Some(key_set), .. }
+            | Self::KeysUnavailable { key_set }
+            | Self::KeysOutdated { key_set, .. } => Some(Need::Keys { key_set: key_set.clone() }),
             Self::UnknownKeyId { key_set: None, .. }
             | Self::Missing
             | Self::TooLarge { .. }
@@ -222,7 +231,7 @@ impl TokenError {
             Self::Algorithm | Self::IssuerAlgorithm { .. } | Self::KeyAlgorithm { .. } => "wrong_algorithm",
             Self::UnknownIssuer { .. } => "unknown_issuer",
             Self::UnknownKeyId { .. } | Self::AmbiguousKey { .. } => "unknown_key",
-            Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::KeysUnavailable { .. } | Self::KeysOutdated { .. } => "keys_unavailable",
             Self::BadSignature => "bad_signature",
             Self::MissingClaim { .. } => "missing_claim",
             Self::InvalidClaim { .. } => "invalid_claim",
@@ -365,6 +374,10 @@ mod tests {
         assert_eq!(
             TokenError::UnknownKeyId { key_set: None, kid: None }.to_string(),
             "the token has no `kid`, and the key set has no key that fits its `alg`"
+        );
+        assert_eq!(
+            TokenError::KeysOutdated { key_set: "acme".to_owned(), kid: KeyId::new("k9") }.to_string(),
+            "issuer `acme` has no key `k9`, and newer keys could not be fetched"
         );
     }
 }

@@ -246,18 +246,38 @@ pub struct KeyRing {
 struct HeldKeys {
     keys: Arc<JwkSet>,
     during: Option<Range<Timestamp>>,
+    outdated: bool,
 }
 
 impl KeyRing {
     /// Puts pinned keys in, in place of those before: they are believed as long as the ring is.
     pub fn insert(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>) {
-        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), during: None });
+        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), during: None, outdated: false });
+    }
+
+    /// Puts fetched keys in, in place of those before: they are believed before `until`, and not at it.
+    pub fn insert_until(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, until: Timestamp) {
+        self.insert_during(key_set, keys, Timestamp::from_unix_millis(i64::MIN)..until);
     }
 
     /// Puts fetched keys in, in place of those before: they are believed from the start of `during`, and no more at its
     /// end. There is a start because a clock that was set back says nothing about how old they are.
     pub fn insert_during(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, during: Range<Timestamp>) {
-        self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), during: Some(during) });
+        let held = HeldKeys { keys: keys.into(), during: Some(during), outdated: false };
+        self.sets.insert(key_set.into(), held);
+    }
+
+    /// Notes that newer keys of that name were wanted and could not be fetched: a key that is not among them may exist.
+    pub fn mark_outdated(&mut self, key_set: &str) {
+        if let Some(held) = self.sets.get_mut(key_set) {
+            held.outdated = true;
+        }
+    }
+
+    /// Whether [`Self::mark_outdated`] was said of the keys of that name.
+    #[must_use]
+    pub fn is_outdated(&self, key_set: &str) -> bool {
+        self.sets.get(key_set).is_some_and(|held| held.outdated)
     }
 
     /// Takes the keys of that name out.

@@ -22,8 +22,8 @@ use crate::time::Timestamp;
 /// Verifies an access or ID token (a JWT, RFC 7519, in a compact JWS) at the moment `now`.
 ///
 /// # Errors
-/// The first reason not to believe it. [`TokenError::UnknownKeyId`] and [`TokenError::KeysUnavailable`] may pass with
-/// newer keys; no other will.
+/// The first reason not to believe it. [`TokenError::UnknownKeyId`], [`TokenError::KeysUnavailable`] and
+/// [`TokenError::KeysOutdated`] may pass with newer keys; no other will.
 pub fn verify(
     token: &BearerToken,
     issuers: &TrustedIssuers,
@@ -35,10 +35,15 @@ pub fn verify(
     let iss = string(&claims, "iss")?.ok_or_else(|| missing("iss"))?;
     let issuer = issuers.find(iss).ok_or_else(|| TokenError::UnknownIssuer { iss: Excerpt::of(iss) })?;
     check_algorithm(issuer, jws.algorithm())?;
-    let keys = keys
+    let set = keys
         .keys_of(issuer.key_set(), now)
         .ok_or_else(|| TokenError::KeysUnavailable { key_set: issuer.key_set().to_string() })?;
-    check_signature(&jws, keys, Some(issuer.key_set()))?;
+    check_signature(&jws, set, Some(issuer.key_set())).map_err(|error| match error {
+        TokenError::UnknownKeyId { kid, .. } if keys.is_outdated(issuer.key_set()) => {
+            TokenError::KeysOutdated { key_set: issuer.key_set().to_string(), kid }
+        }
+        error => error,
+    })?;
     accept(issuer, &jws, &claims, now)
 }
 

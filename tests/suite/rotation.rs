@@ -89,8 +89,7 @@ impl World {
         BearerToken::new(&mint_for(issuer, &KEYS[key], &request).unwrap()).unwrap()
     }
 
-    /// What a shell does: asks, fetches what is needed, and asks once more. A missing key counts as unknown only where the
-    /// newest keys are there.
+    /// What a shell does: asks, fetches what is needed, and asks once more.
     fn answer(&self, token: &BearerToken, now: Timestamp) -> Result<(), TokenError> {
         let verified = || verify(token, self.bundle.issuers(), &self.store.ring(), now).map(drop);
         let error = match verified() {
@@ -290,4 +289,27 @@ fn an_answer_that_is_no_key_set_says_why() {
 
 fn example_bundle() -> Bundle {
     bundle_of([])
+}
+
+#[test]
+fn a_key_is_unknown_only_where_the_newest_keys_are_there() {
+    let world = World::acme();
+    assert_eq!(world.slug("acme", 0, at(-30)), "keys_unavailable");
+    world.server.set("/jwks", Answer::ok(jwks(&[0])));
+    assert_eq!(world.slug("acme", 1, at(0)), "unknown_key");
+    world.server.set("/jwks", Answer::status(500));
+    assert_eq!(world.slug("acme", 1, at(5)), "unknown_key");
+    let error = world.answer(&world.token("acme", 1), at(10)).unwrap_err();
+    let kid = KEYS[1].key_id();
+    assert_eq!(error.slug(), "keys_unavailable");
+    assert_eq!(
+        error.to_string(),
+        format!("issuer `acme` has no key `{kid}`, and newer keys could not be fetched")
+    );
+    assert_eq!(world.slug("acme", 0, at(10)), "accepted");
+    assert_eq!(world.slug("acme", 1, at(19)), "keys_unavailable");
+    world.server.set("/jwks", Answer::ok(jwks(&[1])));
+    assert_eq!(world.slug("acme", 1, at(20)), "accepted");
+    assert_eq!(world.slug("acme", 0, at(20)), "unknown_key");
+    assert_eq!(world.server.count("/jwks"), 4);
 }
