@@ -53,3 +53,93 @@ pub enum MetadataError {
         jwks_uri: Excerpt,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn url(text: &str) -> HttpUrl {
+        HttpUrl::try_from(text.to_owned()).unwrap()
+    }
+
+    fn said(metadata: &str, from: &str) -> String {
+        match jwks_uri(metadata.as_bytes(), &url(from), "https://idp.example") {
+            Ok(url) => url.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn metadata_leads_to_keys_of_the_issuer_alone() {
+        let network = "https://idp.example/.well-known/openid-configuration";
+        let loopback = "http://127.0.0.1:8080/.well-known/openid-configuration";
+        let of = |issuer: &str, jwks_uri: &str| {
+            serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri, "scopes_supported": ["openid"] })
+                .to_string()
+        };
+        let wrong_issuer = |shown: &str| {
+            format!("the metadata is of issuer `{shown}`, and `https://idp.example` was asked for")
+        };
+        let not_https =
+            |shown: &str| format!("the metadata's `jwks_uri` is `{shown}`: expected an https URL");
+        let missing = |member: &str| format!("the metadata's `{member}` is missing or not a string");
+        let twice = r#"{"issuer":"https://idp.example","issuer":"https://idp.example","jwks_uri":"https://a.example"}"#;
+        for (metadata, from, expected) in [
+            (of("https://idp.example", "https://keys.example/jwks"), network, "https://keys.example/jwks"),
+            (of("https://idp.example", "https://keys.example/jwks"), loopback, "https://keys.example/jwks"),
+            (of("https://idp.example", "http://127.0.0.1:9/jwks"), loopback, "http://127.0.0.1:9/jwks"),
+            (
+                of("https://idp.example", "http://127.0.0.1:9/jwks"),
+                network,
+                &not_https("http://127.0.0.1:9/jwks"),
+            ),
+            (
+                of("https://idp.example", "http://keys.example/jwks"),
+                loopback,
+                &not_https("http://keys.example/jwks"),
+            ),
+            (of("https://idp.example", "file:///etc/passwd"), network, &not_https("file:///etc/passwd")),
+            (of("https://idp.example", "/jwks"), network, &not_https("/jwks")),
+            (of("https://idp.example", ""), network, &not_https("")),
+            (of("https://idp.example/", "https://a.example"), network, &wrong_issuer("https://idp.example/")),
+            (of("https://IDP.example", "https://a.example"), network, &wrong_issuer("https://IDP.example")),
+            (
+                of("https://evil.example\n`", "https://a.example"),
+                network,
+                &wrong_issuer("https://evil.example\\u{a}\\u{60}"),
+            ),
+            (r#"{"issuer":"https://idp.example"}"#.to_owned(), network, &missing("jwks_uri")),
+            (r#"{"jwks_uri":"https://a.example"}"#.to_owned(), network, &missing("issuer")),
+            (
+                r#"{"issuer":["https://idp.example"],"jwks_uri":"https://a.example"}"#.to_owned(),
+                network,
+                &missing("issuer"),
+            ),
+            (r#"{"issuer":"https://idp.example","jwks_uri":null}"#.to_owned(), network, &missing("jwks_uri")),
+            (twice.to_owned(), network, "the metadata is not a JSON object"),
+            ("[]".to_owned(), network, "the metadata is not a JSON object"),
+            ("<html>".to_owned(), network, "the metadata is not a JSON object"),
+            (String::new(), network, "the metadata is not a JSON object"),
+        ] {
+            assert_eq!(said(&metadata, from), expected, "{metadata}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_metadata_is_answered(
+            bytes in prop::collection::vec(any::<u8>(), 0..64), issuer in ".{0,8}", jwks_uri in "(https?://)?.{0,24}",
+        ) {
+            let from = url("https://idp.example/.well-known/openid-configuration");
+            let _ = super::jwks_uri(&bytes, &from, "https://idp.example");
+            let metadata = serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri }).to_string();
+            // Whatever it leads to is an https URL, and the text of the metadata.
+            if let Ok(found) = super::jwks_uri(metadata.as_bytes(), &from, &issuer) {
+                prop_assert!(found.as_str() == jwks_uri && jwks_uri.starts_with("https://"));
+            }
+            prop_assert!(issuer == "other" || super::jwks_uri(metadata.as_bytes(), &from, "other").is_err());
+        }
+    }
+}

@@ -203,3 +203,178 @@ fn seconds(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::jose::issuer::HttpUrl;
+
+    /// So many seconds after the beginning.
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_795_262_400 + seconds)
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn fetched(fresh_for: Option<u64>) -> KeyState {
+        let mut state = KeyState::default();
+        state.begin(at(0));
+        state.succeed(at(0), JwkSet::default(), [0; 32], fresh_for.map(Duration::from_secs));
+        state
+    }
+
+    /// Until when a set is believed, in seconds after the beginning.
+    fn end(state: &KeyState, max_age: Duration) -> Option<i64> {
+        let (_, during) = state.believed(max_age)?;
+        Some((during.end.unix_millis() - at(0).unix_millis()) / 1000)
+    }
+
+    fn fail(state: &mut KeyState, seconds: i64) {
+        assert!(matches!(state.permit(at(seconds)), Permit::Ask));
+        state.begin(at(seconds));
+        state.fail(KeyFetchError::NoUsableKey {
+            url: HttpUrl::try_from("https://a.example".to_owned()).unwrap(),
+            reason: None,
+        });
+    }
+
+    #[test]
+    fn a_set_is_believed_while_it_is_fresh() {
+        for (fresh_for, max_age, expected) in [
+            (None, 3600, 900),
+            (Some(300), 3600, 300),
+            (Some(86_400), 3600, 900),
+            (Some(u64::MAX), 86_400, 21_600),
+            (Some(9), 3600, 10),
+            (Some(0), 3600, 10),
+            (None, 60, 15),
+        ] {
+            assert_eq!(
+                end(&fetched(fresh_for), Duration::from_secs(max_age)),
+                Some(expected),
+                "{fresh_for:?}"
+            );
+        }
+        assert_eq!(end(&KeyState::default(), HOUR), None);
+    }
+
+    #[test]
+    fn failures_prolong_it_by_the_back_off_but_not_past_its_age() {
+        let mut state = fetched(None);
+        let mut now = 900;
+        for back_off in [10, 20, 40, 60, 60, 60] {
+            fail(&mut state, now);
+            assert_eq!(end(&state, HOUR), Some(now + back_off));
+            assert!(matches!(
+                state.permit(at(now + back_off - 1)),
+                Permit::BackingOff { until, error: Some(_) } if until == at(now + back_off)
+            ));
+            now += back_off;
+        }
+        fail(&mut state, 3590);
+        assert_eq!(end(&state, HOUR), Some(3600));
+        assert_eq!(end(&state, 2 * HOUR), Some(3650));
+        state.begin(at(4000));
+        state.succeed(at(4000), JwkSet::default(), [0; 32], None);
+        fail(&mut state, 4010);
+        assert_eq!(end(&state, HOUR), Some(4900));
+        assert!(matches!(state.permit(at(4019)), Permit::BackingOff { .. }));
+        assert!(matches!(state.permit(at(4020)), Permit::Ask));
+    }
+
+    #[test]
+    fn a_failure_takes_no_belief_away() {
+        let mut state = fetched(None);
+        fail(&mut state, 100);
+        assert_eq!(end(&state, HOUR), Some(900));
+    }
+
+    #[test]
+    fn an_attempt_under_way_counts_as_failed() {
+        let mut state = fetched(None);
+        state.begin(at(900));
+        assert_eq!(end(&state, HOUR), Some(910));
+        assert!(state.is_outdated());
+        assert!(matches!(state.permit(at(901)), Permit::BackingOff { error: None, .. }));
+        state.succeed(at(900), JwkSet::default(), [0; 32], None);
+        assert!(!state.is_outdated());
+        assert!(matches!(state.permit(at(901)), Permit::Recent));
+    }
+
+    #[test]
+    fn an_attempt_that_was_cut_off_leaves_no_trace() {
+        let mut state = KeyState::default();
+        let before = state.begin(at(0));
+        state.cut_off(before);
+        assert!(matches!(state.permit(at(0)), Permit::Ask));
+        fail(&mut state, 0);
+        let before = state.begin(at(10));
+        state.cut_off(before);
+        fail(&mut state, 10);
+        assert!(matches!(state.permit(at(29)), Permit::BackingOff { .. }));
+        assert!(matches!(state.permit(at(30)), Permit::Ask));
+    }
+
+    #[test]
+    fn a_clock_that_was_corrected_a_little_changes_nothing() {
+        let state = fetched(None);
+        assert!(matches!(state.permit(at(-60)), Permit::Recent));
+        assert!(state.believed(HOUR).is_some_and(|(_, during)| during.contains(&at(-60))));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_everything_unknown() {
+        let mut state = fetched(None);
+        assert!(state.believed(HOUR).is_some_and(|(_, during)| !during.contains(&at(-61))));
+        fail(&mut state, -61);
+        assert!(state.believed(HOUR).is_none());
+        assert!(matches!(state.permit(at(-52)), Permit::BackingOff { .. }));
+        assert!(matches!(state.permit(at(-51)), Permit::Ask));
+    }
+
+    #[test]
+    fn cache_control_is_read_as_its_rfc_says() {
+        for (cache_control, age, expected) in [
+            ("", "", None),
+            ("max-age=300", "", Some(300)),
+            ("public, max-age=300, must-revalidate", "", Some(300)),
+            ("Public,MAX-AGE=300", "100", Some(200)),
+            ("max-age=\"300\"", "", Some(300)),
+            ("max-age=300", "400", Some(0)),
+            ("max-age=300", "100, 5", Some(200)),
+            ("max-age=300", "-5", Some(300)),
+            ("max-age=300", "soon", Some(300)),
+            ("max-age=300, max-age=60", "", Some(60)),
+            ("max-age=300,no-cache", "", Some(0)),
+            ("no-store", "", Some(0)),
+            ("no-cache=\"set-cookie\"", "", Some(0)),
+            ("max-age", "", Some(0)),
+            ("max-age=", "", Some(0)),
+            ("max-age=-1", "", Some(0)),
+            ("max-age=1.5", "", Some(0)),
+            ("max-age=+1", "", Some(0)),
+            ("max-age=99999999999999999999", "", Some(u64::MAX)),
+            ("max-age =300", "", Some(300)),
+            ("s-maxage=300", "", None),
+            ("x-max-age=300", "", None),
+            ("private; max-age=300", "", None),
+        ] {
+            assert_eq!(
+                fresh_for(cache_control, age),
+                expected.map(Duration::from_secs),
+                "{cache_control}, {age}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cache_control_is_answered(cache_control in ".{0,40}", age in ".{0,8}", max_age in any::<u64>()) {
+            fresh_for(&cache_control, &age);
+            let said = fresh_for(&format!("{cache_control},max-age={max_age}"), &age);
+            prop_assert!(said.is_some_and(|said| said <= Duration::from_secs(max_age)));
+        }
+    }
+}

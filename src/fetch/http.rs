@@ -1,20 +1,23 @@
 //! One HTTP client for everything that is asked over the network: an answer within seconds, of bounded size, from the host
 //! that was meant, over TLS with a trusted root. Anything else is an error that names what went wrong, and no secret.
 
+mod error;
+
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
-use rustls::CertificateError;
 use rustls::crypto::aws_lc_rs;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
+
+pub use error::HttpError;
 
 use super::freshness::fresh_for;
 use crate::jose::Excerpt;
@@ -42,7 +45,7 @@ pub struct HttpClient {
     /// For plain HTTP on this machine, which needs no roots.
     plain: Agent,
     /// Made at the first request that needs it: to read the system's roots takes milliseconds of a cold start.
-    tls: Arc<OnceLock<Agent>>,
+    tls: Arc<Mutex<Option<Agent>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,7 +129,7 @@ impl HttpClient {
             })?;
             match redirect(&response, &url)? {
                 Some(target) => url = target,
-                None => return read(response, &limit),
+                None => return read(response, &url, &limit),
             }
         }
         Err(HttpError::TooManyRedirects)
@@ -160,7 +163,7 @@ impl HttpClient {
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .send(&body)
         })?;
-        read(response, &limit)
+        read(response, url, &limit)
     }
 
     /// One request and the head of its answer.
@@ -170,13 +173,15 @@ impl HttpClient {
         limit: &Limit,
         ask: impl FnOnce(&Agent, Duration) -> Result<Response<Body>, ureq::Error>,
     ) -> Result<Response<Body>, HttpError> {
-        let agent = if url.is_plain_http() { &self.plain } else { self.tls_agent()? };
-        guarded(|| ask(agent, limit.left())).map_err(|error| http_error(error, url, limit))
+        let agent = if url.is_plain_http() { self.plain.clone() } else { self.tls_agent()? };
+        guarded(|| ask(&agent, limit.left())).map_err(|error| HttpError::of(error, url, limit.within))
     }
 
-    fn tls_agent(&self) -> Result<&Agent, HttpError> {
-        if let Some(agent) = self.tls.get() {
-            return Ok(agent);
+    fn tls_agent(&self) -> Result<Agent, HttpError> {
+        // Held while the roots are read, so that many first requests at once read them once.
+        let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = &*tls {
+            return Ok(agent.clone());
         }
         let roots = match &self.roots {
             Roots::System => Arc::new(system_roots()?),
@@ -188,7 +193,7 @@ impl HttpClient {
             .unversioned_rustls_crypto_provider(provider)
             .root_certs(RootCerts::Specific(roots))
             .build();
-        Ok(self.tls.get_or_init(|| agent(config)))
+        Ok(tls.insert(agent(config)).clone())
     }
 }
 
@@ -279,7 +284,7 @@ fn origin(uri: &Uri) -> Option<(String, String, u16)> {
 }
 
 /// Reads the body of an answer that must have status 200.
-fn read(response: Response<Body>, limit: &Limit) -> Result<HttpResponse, HttpError> {
+fn read(response: Response<Body>, url: &HttpUrl, limit: &Limit) -> Result<HttpResponse, HttpError> {
     if response.status() != StatusCode::OK {
         return Err(HttpError::Status { status: response.status().as_u16() });
     }
@@ -287,7 +292,9 @@ fn read(response: Response<Body>, limit: &Limit) -> Result<HttpResponse, HttpErr
     let mut body = Vec::new();
     // One more than may be, whatever length was announced.
     let mut reader = response.into_body().into_reader().take(MAX_BODY_BYTES as u64 + 1);
-    reader.read_to_end(&mut body).map_err(|error| io_error(error, limit))?;
+    reader
+        .read_to_end(&mut body)
+        .map_err(|error| HttpError::of(ureq::Error::from(error), url, limit.within))?;
     if body.len() > MAX_BODY_BYTES {
         return Err(HttpError::TooLarge);
     }
@@ -313,133 +320,4 @@ fn form_encoded(text: &str) -> String {
         }
     }
     encoded
-}
-
-/// Why a server gave no usable answer. No message holds a header or a body.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HttpError {
-    /// Nobody is trusted: no root certificate was found.
-    #[error("no trusted root certificates: {reason}")]
-    NoRoots {
-        /// Why.
-        reason: String,
-    },
-    /// The name has no address.
-    #[error("host `{host}` has no address")]
-    HostNotFound {
-        /// The host.
-        host: String,
-    },
-    /// No connection, or one that broke.
-    #[error("no connection to `{host}`: {reason}")]
-    Connect {
-        /// The host.
-        host: String,
-        /// The operating system's word.
-        reason: String,
-    },
-    /// TLS failed: mostly, the certificate is not one that proves the host.
-    #[error("TLS: {reason}")]
-    Tls {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The time was up.
-    #[error("no whole answer within {} ms", .within.as_millis())]
-    TimedOut {
-        /// How long was waited.
-        within: Duration,
-    },
-    /// Another status than 200.
-    #[error("status {status}")]
-    Status {
-        /// The status.
-        status: u16,
-    },
-    /// A redirect to another scheme, host or port, or to nowhere.
-    #[error("redirected to `{to}`, which is not the same host")]
-    RedirectedAway {
-        /// Where to: the server's text.
-        to: Excerpt,
-    },
-    /// Redirects without end.
-    #[error("redirected more than {MAX_REDIRECTS} times")]
-    TooManyRedirects,
-    /// The body is larger than is read.
-    #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
-    TooLarge,
-    /// The connection ended before the answer did.
-    #[error("the answer is cut off")]
-    CutOff,
-    /// The answer is not HTTP/1.1, or has a head without end.
-    #[error("the answer is not HTTP/1.1")]
-    NotHttp,
-    /// Something that should not happen.
-    #[error("the request could not be made")]
-    Internal,
-}
-
-/// What went wrong before there was a body.
-fn http_error(error: ureq::Error, url: &HttpUrl, limit: &Limit) -> HttpError {
-    let host = || url.host().to_owned();
-    match error {
-        ureq::Error::HostNotFound => HttpError::HostNotFound { host: host() },
-        // Looking a name up fails without a number of the operating system.
-        ureq::Error::Io(error)
-            if error.kind() != io::ErrorKind::UnexpectedEof
-                && error.raw_os_error().is_none()
-                && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) =>
-        {
-            HttpError::HostNotFound { host: host() }
-        }
-        ureq::Error::Io(error) if error.raw_os_error().is_some() => {
-            HttpError::Connect { host: host(), reason: error.kind().to_string() }
-        }
-        ureq::Error::ConnectionFailed => {
-            HttpError::Connect { host: host(), reason: "it could not be opened".to_owned() }
-        }
-        error => any_error(error, limit),
-    }
-}
-
-/// What went wrong while the body was read.
-fn io_error(error: io::Error, limit: &Limit) -> HttpError {
-    any_error(ureq::Error::from(error), limit)
-}
-
-fn any_error(error: ureq::Error, limit: &Limit) -> HttpError {
-    match error {
-        ureq::Error::Timeout(_) => HttpError::TimedOut { within: limit.within },
-        ureq::Error::Rustls(error) => tls_error(&error),
-        ureq::Error::Tls(reason) => HttpError::Tls { reason: reason.to_owned() },
-        ureq::Error::Io(error) => {
-            match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(error) => tls_error(error),
-                None => HttpError::CutOff,
-            }
-        }
-        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => HttpError::NotHttp,
-        _ => HttpError::Internal,
-    }
-}
-
-/// What a reader can act on; the names in a certificate are the server's text.
-fn tls_error(error: &rustls::Error) -> HttpError {
-    use CertificateError as C;
-    let reason = match error {
-        rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
-            "no trusted root signed the certificate".to_owned()
-        }
-        rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "the certificate has expired".to_owned()
-        }
-        rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
-            "the certificate is not valid yet".to_owned()
-        }
-        rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            "the certificate is for another host".to_owned()
-        }
-        other => Excerpt::of(&other.to_string()).to_string(),
-    };
-    HttpError::Tls { reason }
 }

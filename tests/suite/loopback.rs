@@ -1,12 +1,15 @@
-//! An HTTP server on loopback whose answers are data: what it shall do at a path is set, and what it was asked is counted.
+//! An HTTP server on loopback, with TLS or without, whose answers are data: what it shall do at a path is set, and what it
+//! was asked is counted.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
@@ -88,17 +91,31 @@ impl Request {
 struct Shared {
     answers: Mutex<BTreeMap<String, Answer>>,
     requests: Mutex<Vec<Request>>,
+    counts: Mutex<BTreeMap<String, usize>>,
     closed: AtomicBool,
 }
 
 /// The server; dropped, it stops.
 pub(crate) struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::serving("http", |shared, stream| shared.serve(stream))
+    }
+
+    pub(crate) fn start_tls(config: ServerConfig) -> Self {
+        let config = Arc::new(config);
+        Self::serving("https", move |shared, stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            shared.serve(StreamOwned::new(connection, stream));
+        })
+    }
+
+    fn serving(scheme: &'static str, serve: impl Fn(&Shared, TcpStream) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
@@ -108,16 +125,21 @@ impl Server {
                 if serving.closed.load(Ordering::SeqCst) {
                     return;
                 }
-                let shared = Arc::clone(&serving);
-                thread::spawn(move || shared.serve(stream.unwrap()));
+                let (shared, serve) = (Arc::clone(&serving), serve.clone());
+                thread::spawn(move || serve(&shared, stream.unwrap()));
             }
         });
-        Self { address, shared }
+        Self { address, scheme, shared }
     }
 
     /// `http://127.0.0.1:port` and the path.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// The same, by the name of the machine's loopback.
+    pub(crate) fn url_by_name(&self, path: &str) -> String {
+        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
     }
 
     /// From now on, what stands at a path. Where nothing does, the answer is 404.
@@ -127,7 +149,7 @@ impl Server {
 
     /// How often a path was asked for.
     pub(crate) fn count(&self, path: &str) -> usize {
-        self.requests().iter().filter(|request| request.target().1 == path).count()
+        self.shared.counts.lock().unwrap().get(path).copied().unwrap_or(0)
     }
 
     /// Everything that was asked, in its order.
@@ -145,23 +167,25 @@ impl Drop for Server {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) {
+    fn serve(&self, mut stream: impl Read + Write) {
         let Some(request) = read_request(&mut stream) else { return };
         let path = request.target().1.to_owned();
+        *self.counts.lock().unwrap().entry(path.clone()).or_default() += 1;
         self.requests.lock().unwrap().push(request);
         let answer = self.answers.lock().unwrap().get(&path).cloned();
         self.send(answer.unwrap_or_else(|| Answer::status(404)), &mut stream);
     }
 
     /// A client that has gone away ends it.
-    fn send(&self, answer: Answer, stream: &mut TcpStream) {
+    fn send(&self, answer: Answer, stream: &mut (impl Read + Write)) {
         match answer {
             reply @ Answer::Reply { .. } => drop(stream.write_all(&reply.bytes())),
             Answer::Raw(bytes) => drop(stream.write_all(&bytes)),
             Answer::Stall(bytes) => {
-                if stream.write_all(&bytes).is_ok() {
-                    self.wait_for_the_end(stream);
-                }
+                drop(stream.write_all(&bytes));
+                drop(stream.flush());
+                // The client has nothing more to say: this waits until it goes away.
+                drop(stream.read(&mut [0]));
             }
             Answer::Drip(bytes, pause) => {
                 for byte in bytes {
@@ -174,18 +198,6 @@ impl Shared {
             Answer::After(pause, answer) => {
                 thread::sleep(pause);
                 self.send(*answer, stream);
-            }
-        }
-    }
-
-    fn wait_for_the_end(&self, stream: &mut TcpStream) {
-        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        while !self.closed.load(Ordering::SeqCst) {
-            match stream.read(&mut [0; 64]) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(_) => return,
             }
         }
     }

@@ -3,6 +3,7 @@
 //! so hours pass in milliseconds; what was asked of the server is counted.
 
 use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::Duration;
 
 use cedar_gate::bundle::Bundle;
@@ -159,7 +160,7 @@ fn invented_key_ids_cost_one_request_in_ten_seconds() {
 fn sixteen_threads_ask_once() {
     let world = World::acme();
     world.server.set("/jwks", Answer::After(Duration::from_millis(200), Box::new(Answer::ok(jwks(&[0])))));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| world.slug("acme", 0, at(0)))).collect();
         for thread in threads {
             assert_eq!(thread.join().unwrap(), "accepted");
@@ -266,14 +267,11 @@ fn an_answer_that_is_no_key_set_says_why() {
         (Answer::Raw(half), "the answer is cut off"),
         (Answer::Raw(Vec::new()), "the answer is cut off"),
         (Answer::Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec()), "the answer is not HTTP/1.1"),
-        (Answer::Drip(keys().bytes(), Duration::from_millis(50)), "no whole answer within 2000 ms"),
-        (Answer::Stall(Vec::new()), "no whole answer within 2000 ms"),
-        (Answer::Stall(keys().bytes().into_iter().take(100).collect()), "no whole answer within 2000 ms"),
     ] {
         world.server.set("/jwks", answer.clone());
-        world.store.adopt(&example_bundle());
-        world.store.adopt(&world.bundle);
-        let said = match world.refresh("acme", at(0)) {
+        let store = KeyStore::new(HttpClient::new());
+        store.adopt(&world.bundle);
+        let said = match store.refresh("acme", at(0)).unwrap().outcome {
             FetchOutcome::Fetched { .. } => "fetched".to_owned(),
             FetchOutcome::Failed { error, .. } => error.to_string(),
             other => panic!("{other:?}"),
@@ -287,8 +285,31 @@ fn an_answer_that_is_no_key_set_says_why() {
     assert_eq!(other.count("/jwks"), 0);
 }
 
-fn example_bundle() -> Bundle {
-    bundle_of([])
+/// Nothing at all, half an answer, and one that comes byte by byte.
+#[test]
+fn an_answer_that_does_not_end_is_not_waited_for() {
+    let keys = Answer::ok(jwks(&[0])).bytes();
+    let endless = [
+        ("nothing", Answer::Stall(Vec::new())),
+        ("half", Answer::Stall(keys[..100].to_vec())),
+        ("drip", Answer::Drip(keys, Duration::from_millis(50))),
+    ];
+    let places = endless.each_ref().map(|(name, _)| (*name, format!("{{ url = \"{{server}}/{name}\" }}")));
+    let world = World::new(&places.each_ref().map(|(name, keys)| (*name, keys.as_str())));
+    thread::scope(|scope| {
+        for (name, answer) in &endless {
+            world.server.set(&format!("/{name}"), answer.clone());
+            let world = &world;
+            scope.spawn(move || match world.refresh(name, at(0)) {
+                FetchOutcome::Failed { error, retry_at } => {
+                    let url = world.server.url(&format!("/{name}"));
+                    assert_eq!(error.to_string(), format!("`{url}`: no whole answer within 2000 ms"));
+                    assert_eq!(retry_at, at(10));
+                }
+                other => panic!("{name}: {other:?}"),
+            });
+        }
+    });
 }
 
 #[test]
