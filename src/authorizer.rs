@@ -23,7 +23,7 @@ use crate::decision::{Decision, Effect};
 use crate::entities::{EntityFactory, HttpFacts, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::{IamPolicy, ResourceArn};
-use crate::jose::{KeyId, KeyRing, Need, VerifiedClaims};
+use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
@@ -64,6 +64,8 @@ pub struct Answered {
 pub struct Evidence<'a> {
     /// The issuers' keys: those of the bundle, and those over the network.
     pub keys: &'a KeyRing,
+    /// What an issuer said about the caller's token, where it is opaque and the issuer was asked.
+    pub introspected: Option<&'a Introspected>,
 }
 
 /// Who asks, and for which path.
@@ -88,7 +90,7 @@ impl Authorizer {
     /// as any error of ours does.
     #[must_use]
     pub fn answer(&self, event: &[u8], now: Timestamp) -> Answered {
-        self.answer_with(event, Evidence { keys: self.bundle.keys() }, now)
+        self.answer_with(event, Evidence { keys: self.bundle.keys(), introspected: None }, now)
     }
 
     /// The same, by what was fetched too. [`Answered::need`] says what could turn the reply into another.
@@ -154,7 +156,7 @@ impl Authorizer {
         // The path comes first: a path that could mean two things is refused whoever asks.
         let path = asked.normal_path(event)?;
         let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
-        let token = self.known.verify(&token, self.bundle.issuers(), evidence.keys, now)?;
+        let token = self.known.verify(&token, self.bundle.issuers(), evidence, now)?;
         Ok(Caller { path, token })
     }
 

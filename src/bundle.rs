@@ -34,6 +34,7 @@ use self::source::SourceFiles;
 use self::versions::Versions;
 use self::vocabulary::{Vocabulary, first_span, schema_message};
 use crate::jose::issuer::KeySource;
+use crate::jose::issuer::introspection::contested;
 use crate::jose::{JwkSet, KeyRing, TrustedIssuer, TrustedIssuers};
 use crate::route::RouteTable;
 
@@ -301,7 +302,7 @@ fn load_keys(
         }
         KeySource::Inline(set) => (path.to_owned(), JwkSet::from_json(set.as_json().as_bytes())),
         // These are fetched, or read, by whoever answers.
-        KeySource::Development | KeySource::Published(_) | KeySource::Secret(_) => return,
+        KeySource::Development | KeySource::Published(_) | KeySource::Secret(_) | KeySource::Opaque => return,
     };
     match set {
         Err(error) => findings.note(&file, None, error.to_string(), None),
@@ -402,6 +403,16 @@ fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Optio
             let help = "one file says whose tokens are believed";
             findings.note_text(path, issuer.issuer(), message, help.to_owned());
         }
+    }
+    for (first, second) in contested(issuers.iter().map(|read| &read.issuer)) {
+        let Some(read) = issuers.iter().find(|read| read.issuer.name() == second.name()) else { continue };
+        let message = format!(
+            "issuer `{}` would be asked about opaque tokens that issuer `{}` is asked about too",
+            second.name(),
+            first.name()
+        );
+        let help = "give each a `prefix` that its tokens begin with, and that begins no other";
+        findings.note_text(&read.path, "introspection", message, help.to_owned());
     }
     // What it would refuse has been found above, with its place.
     TrustedIssuers::new(issuers.into_iter().map(|read| read.issuer).collect()).ok()

@@ -2,7 +2,8 @@
 //! point): what a principal is comes from here.
 //!
 //! ```text
-//! BearerToken ──CompactJws::parse──▶ CompactJws ──▶ iss ──▶ TrustedIssuer ──▶ its JwkSet ──▶ key, alg, signature ──▶ claim rules ──▶ VerifiedClaims
+//! BearerToken ─┬─CompactJws::parse──▶ CompactJws ──▶ iss ──▶ TrustedIssuer ──▶ its JwkSet ──▶ key, alg, signature ─┬─▶ claim rules ──▶ VerifiedClaims
+//!              └─opaque──▶ TrustedIssuer ──▶ Introspected (its answer) ──▶ active ───────────────────────────────────┘
 //! ```
 //!
 //! The only place that names `jsonwebtoken`, which checks (and for development, makes) signatures. Everything else
@@ -20,10 +21,13 @@ pub mod issuer;
 
 pub mod verify;
 
+pub mod introspection;
+
 #[cfg(feature = "cli")]
 pub mod sign;
 
 pub use error::{Excerpt, Malformation, Need, Part, TokenError};
+pub use introspection::{AnswerError, Introspected, verify_token};
 pub use issuer::{IssuerError, TrustedIssuer, TrustedIssuers};
 pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing, ShortSecret};
 pub use jws::{Algorithm, CompactJws, Hmac, JwsAlgorithm, KeyId};

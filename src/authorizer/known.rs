@@ -1,14 +1,15 @@
 //! The tokens that were verified a moment ago: what verifying them once more would say, without doing it.
 //!
-//! This is memoisation of [`verify`], so it changes no answer. A token is known by the SHA-256 of all its bytes: never by
+//! This is memoisation of [`verify_token`], so it changes no answer. A token is known by the SHA-256 of all its bytes: never by
 //! its signature or `jti` alone, which another text could carry too. Only what was believed is remembered, and it is
-//! believed again only while nothing that [`verify`] asks has changed:
+//! believed again only while nothing that [`verify_token`] asks has changed:
 //!
 //! | what ends it | how it is seen |
 //! |---|---|
 //! | `exp`, or the token's greatest age, each with leeway | [`VerifiedClaims::valid_until`] |
 //! | a key removed or replaced | the ring holds another key set, or none, at that moment |
 //! | keys that are too old to be believed | the same |
+//! | an issuer's word about an opaque token that is too old | [`VerifiedClaims::valid_until`] |
 //! | a clock that was set back, before `nbf` perhaps | the moment of the verification lies in the future, or that of the fetch |
 //! | another bundle: other issuers, revocations, rules | another [`Authorizer`](super::Authorizer), which knows nothing yet |
 
@@ -17,8 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
+use super::Evidence;
 use crate::credential::BearerToken;
-use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify};
+use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify_token};
 use crate::time::Timestamp;
 
 /// How many tokens share a lock, and among how many the one is chosen that makes room.
@@ -44,9 +46,9 @@ type TokenDigest = [u8; SHA256_OUTPUT_LEN];
 struct KnownToken {
     digest: TokenDigest,
     claims: Arc<VerifiedClaims>,
-    /// The set with the key that verified it. Weak, so that a set that was replaced takes no memory; and its address is
+    /// The set with the key that verified it; an opaque token has none. Weak, so that a set that was replaced takes no memory; and its address is
     /// not used again while this is here, so that equal addresses mean one set.
-    keys: Weak<JwkSet>,
+    signed_by: Option<Weak<JwkSet>>,
     verified_at: Timestamp,
 }
 
@@ -58,22 +60,23 @@ impl KnownTokens {
         Self { sets: (0..sets).map(|_| Mutex::default()).collect(), ways }
     }
 
-    /// What [`verify`] says.
+    /// What [`verify_token`] says.
     ///
     /// # Errors
-    /// As [`verify`], which is asked anew each time where a token is not believed.
+    /// As [`verify_token`], which is asked anew each time where a token is not believed.
     pub(super) fn verify(
         &self,
         token: &BearerToken,
         issuers: &TrustedIssuers,
-        keys: &KeyRing,
+        evidence: Evidence<'_>,
         now: Timestamp,
     ) -> Result<Believed, TokenError> {
+        let Evidence { keys, introspected } = evidence;
         let digest = self.digest(token);
         if let Some(claims) = digest.and_then(|digest| self.find(&digest, keys, now)) {
             return Ok(Believed { claims, known: true });
         }
-        let claims = Arc::new(verify(token, issuers, keys, now)?);
+        let claims = Arc::new(verify_token(token, issuers, keys, introspected, now)?);
         if let Some(digest) = digest {
             self.remember(digest, &claims, keys, now);
         }
@@ -96,17 +99,18 @@ impl KnownTokens {
     }
 
     fn remember(&self, digest: TokenDigest, claims: &Arc<VerifiedClaims>, keys: &KeyRing, now: Timestamp) {
-        let Some(key_set) = keys.keys_of(claims.key_set(), now) else { return };
+        let signed_by = match claims.key_set() {
+            None => None,
+            Some(key_set) => match keys.keys_of(key_set, now) {
+                None => return,
+                Some(keys) => Some(Arc::downgrade(keys)),
+            },
+        };
         let Some(mut set) = self.set_of(&digest) else { return };
         // Room is made by what is over, and then by what was not asked for the longest.
         set.retain(|known| known.digest != digest && !known.is_over(now));
         set.truncate(self.ways.saturating_sub(1));
-        let known = KnownToken {
-            digest,
-            claims: Arc::clone(claims),
-            keys: Arc::downgrade(key_set),
-            verified_at: now,
-        };
+        let known = KnownToken { digest, claims: Arc::clone(claims), signed_by, verified_at: now };
         set.insert(0, known);
     }
 
@@ -123,15 +127,20 @@ impl KnownTokens {
 impl KnownToken {
     /// Whether verifying it anew would say the same.
     fn holds(&self, keys: &KeyRing, now: Timestamp) -> bool {
-        let key_set = keys.keys_of(self.claims.key_set(), now);
-        self.verified_at <= now
-            && now < self.claims.valid_until()
-            && key_set.is_some_and(|key_set| std::ptr::eq(Arc::as_ptr(key_set), self.keys.as_ptr()))
+        let same_keys = match (&self.signed_by, self.claims.key_set()) {
+            (None, None) => true,
+            (Some(then), Some(key_set)) => {
+                keys.keys_of(key_set, now).is_some_and(|set| std::ptr::eq(Arc::as_ptr(set), then.as_ptr()))
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        self.verified_at <= now && now < self.claims.valid_until() && same_keys
     }
 
     /// Whether it will not hold again unless the clock is set back.
     fn is_over(&self, now: Timestamp) -> bool {
-        self.claims.valid_until() <= now || self.keys.strong_count() == 0
+        self.claims.valid_until() <= now
+            || self.signed_by.as_ref().is_some_and(|keys| keys.strong_count() == 0)
     }
 }
 
@@ -211,7 +220,7 @@ mod tests {
         }
 
         fn ask(&self, known: &KnownTokens, token: &BearerToken, keys: &KeyRing, now: i64) -> Asked {
-            match known.verify(token, &self.issuers, keys, at(now)) {
+            match known.verify(token, &self.issuers, Evidence { keys, introspected: None }, at(now)) {
                 Ok(believed) if believed.known => Asked::Known,
                 Ok(_) => Asked::Verified,
                 Err(error) => Asked::Refused(error.slug()),
@@ -436,8 +445,9 @@ mod tests {
                 let known = KnownTokens::new(capacity);
                 for (token, now, ring) in steps {
                     let (token, keys) = (&tokens[token], &rings[ring]);
-                    let expected = verify(token, &world.issuers, keys, at(now));
-                    let found = known.verify(token, &world.issuers, keys, at(now));
+                    let expected = crate::jose::verify(token, &world.issuers, keys, at(now));
+                    let found =
+                        known.verify(token, &world.issuers, Evidence { keys, introspected: None }, at(now));
                     hits.set(hits.get() + u32::from(found.as_ref().is_ok_and(|found| found.known)));
                     prop_assert_eq!(found.map(|found| found.claims.as_ref().clone()), expected);
                 }

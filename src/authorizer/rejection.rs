@@ -36,8 +36,13 @@ impl Rejection {
 
 impl From<TokenError> for Rejection {
     fn from(error: TokenError) -> Self {
-        // That we lack keys of an issuer whom we trust is our fault, and says nothing about the caller.
-        let is_ours = matches!(error, TokenError::KeysUnavailable { .. } | TokenError::KeysOutdated { .. });
+        // That we lack keys of an issuer whom we trust, or cannot ask it, is our fault, and says nothing about the caller.
+        let is_ours = matches!(
+            error,
+            TokenError::KeysUnavailable { .. }
+                | TokenError::KeysOutdated { .. }
+                | TokenError::IntrospectionUnavailable { .. }
+        );
         let outcome = if is_ours { Outcome::Fault } else { Outcome::Unauthorized };
         Self {
             outcome,

@@ -170,8 +170,11 @@ impl KeyStore {
                     next.want(&published.place, known, issuer.key_set(), max_age);
                 }
                 // The bundle has them already, as far as it can.
-                KeySource::Development | KeySource::File(_) | KeySource::Inline(_) | KeySource::Secret(_) => {
-                }
+                KeySource::Development
+                | KeySource::File(_)
+                | KeySource::Inline(_)
+                | KeySource::Secret(_)
+                | KeySource::Opaque => {}
             }
         }
         next.users.values_mut().for_each(|users| users.sort());

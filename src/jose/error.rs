@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::issuer::{TokenUse, TypRule};
 use super::jws::{Algorithm, Hmac, KeyId, MAX_JWS_BYTES};
+use crate::credential::BearerToken;
 use crate::time::Timestamp;
 
-/// Why a token is refused. No message contains the token; of its text only `kid` and an unknown `iss` are shown,
+/// Why a token is refused. No message and no `Debug` form shows the token; of its text only `kid` and an unknown `iss` are shown,
 /// escaped and cut (see [`Excerpt`]).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -81,6 +82,33 @@ pub enum TokenError {
         key_set: String,
         /// The header's `kid`; `None` where the token names no key and none fits its `alg`.
         kid: Option<KeyId>,
+    },
+    /// The issuer's tokens are opaque, and this is a JWT.
+    #[error("the token is a JWT, and the tokens accepted of issuer `{issuer}` are opaque")]
+    NotOpaque {
+        /// Alias of the issuer.
+        issuer: String,
+    },
+    /// The issuer of an opaque token was not asked about it, could not be, or gave no answer: our fault or the issuer's,
+    /// not the caller's.
+    #[error("issuer `{issuer}` could not be asked about the token")]
+    IntrospectionUnavailable {
+        /// Alias of the issuer.
+        issuer: String,
+        /// What to ask about.
+        token: BearerToken,
+    },
+    /// The issuer says that the token is not active (RFC 7662 §2.2): unknown to it, expired or revoked.
+    #[error("issuer `{issuer}` does not say that the token is active")]
+    Inactive {
+        /// Alias of the issuer.
+        issuer: String,
+    },
+    /// Only the holder of a key may present the token (`cnf`, RFC 7800), and nothing here asks for the key.
+    #[error("the token is bound to its sender's key (`cnf`), which nothing checks for issuer `{issuer}`")]
+    SenderConstrained {
+        /// Alias of the issuer.
+        issuer: String,
     },
     /// The signature does not verify with the key.
     #[error("the signature is not valid")]
@@ -187,13 +215,16 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// What could turn the refusal into an answer, where something could: newer keys.
+    /// What could turn the refusal into an answer, where something could: newer keys, or a word of the issuer.
     #[must_use]
     pub fn need(&self) -> Option<Need> {
         match self {
             Self::UnknownKeyId { key_set: Some(key_set), .. }
             | Self::KeysUnavailable { key_set }
             | Self::KeysOutdated { key_set, .. } => Some(Need::Keys { key_set: key_set.clone() }),
+            Self::IntrospectionUnavailable { issuer, token } => {
+                Some(Need::Introspection { issuer: issuer.clone(), token: token.clone() })
+            }
             Self::UnknownKeyId { key_set: None, .. }
             | Self::Missing
             | Self::TooLarge { .. }
@@ -204,6 +235,9 @@ impl TokenError {
             | Self::KeyAlgorithm { .. }
             | Self::UnknownIssuer { .. }
             | Self::AmbiguousKey { .. }
+            | Self::NotOpaque { .. }
+            | Self::Inactive { .. }
+            | Self::SenderConstrained { .. }
             | Self::BadSignature
             | Self::MissingClaim { .. }
             | Self::InvalidClaim { .. }
@@ -232,6 +266,9 @@ impl TokenError {
             Self::UnknownIssuer { .. } => "unknown_issuer",
             Self::UnknownKeyId { .. } | Self::AmbiguousKey { .. } => "unknown_key",
             Self::KeysUnavailable { .. } | Self::KeysOutdated { .. } => "keys_unavailable",
+            Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
+            Self::Inactive { .. } => "inactive_token",
+            Self::SenderConstrained { .. } => "sender_constrained",
             Self::BadSignature => "bad_signature",
             Self::MissingClaim { .. } => "missing_claim",
             Self::InvalidClaim { .. } => "invalid_claim",
@@ -242,7 +279,7 @@ impl TokenError {
             Self::WrongClient { .. } => "wrong_client",
             Self::MissingScope { .. } => "missing_scope",
             Self::ClaimsOverage { .. } => "claims_overage",
-            Self::WrongTokenUse { .. } | Self::WrongType { .. } => "wrong_token_use",
+            Self::WrongTokenUse { .. } | Self::WrongType { .. } | Self::NotOpaque { .. } => "wrong_token_use",
             Self::WrongTenant { .. } => "wrong_tenant",
         }
     }
@@ -255,6 +292,13 @@ pub enum Need {
     Keys {
         /// Their name in the [`KeyRing`](super::KeyRing).
         key_set: String,
+    },
+    /// What an issuer says about an opaque token: an [`Introspected`](super::Introspected).
+    Introspection {
+        /// Alias of the issuer that is asked.
+        issuer: String,
+        /// What it is asked about.
+        token: BearerToken,
     },
 }
 

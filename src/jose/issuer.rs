@@ -12,6 +12,19 @@
 //! keys      = { file = "acme.jwks.json" }             # or "development": this machine's own key pair
 //! ```
 //!
+//! An issuer whose tokens are opaque is asked about each (RFC 7662). Without `keys` beside it, it has no others:
+//!
+//! ```toml
+//! introspection = { url = "https://idp.acme.example/introspect", client_id = "api", client_secret = { env = "ACME_SECRET" } }
+//! ```
+//!
+//! Further in that table: `prefix`, how its tokens begin (without it, all tokens that are no JWT are its own, of which there
+//! can be one issuer), `max_age`, how long an answer is believed (0 to 60 seconds, 60), `absent_sub = "client"`, where a
+//! token without `sub` speaks for its client.
+//!
+//! An issuer that signs with a secret instead of a key pair: `keys = { secret = { env = "NAME" }, algorithm = "HS256" }`, or
+//! `{ file = "/path" }`; the secret's bytes are taken as they are, without line ends behind them.
+//!
 //! Optional, each with a preset: `typ`, `audience_claim`, `client_claim`, `scope_claim`, `token_use_claim`,
 //! `token_id_claim`. Optional, each with a rule that a token must then meet:
 //!
@@ -25,7 +38,8 @@
 //! | `required_scopes = ["orders:read"]` | without one of these scopes |
 //! | `clients = ["web"]` | when another client got it; `"any"` is what holds without it |
 //!
-//! Further `usage_key` (the claim that holds the caller's usage plan key; none) and `development` (false).
+//! Further `usage_key` (the claim that holds the caller's usage plan key; none), `cnf` (`"none"`: a token that is bound to
+//! its sender's key is refused, since nothing here checks the key; or `"any"`) and `development` (false).
 //!
 //! Whatever the file says, a token is refused that keeps a claim elsewhere (OpenID Connect Core §5.6.2, Entra's groups
 //! overage) which the file uses: read as absent, it would let a `forbid` by role vanish.
@@ -42,6 +56,8 @@ pub(crate) mod rules;
 mod keys;
 mod preset;
 
+pub(crate) mod introspection;
+
 mod file;
 
 use std::collections::HashMap;
@@ -50,19 +66,23 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use crate::credential::BearerToken;
+
+pub use introspection::Introspection;
 pub use keys::{InlineKeys, KeyFile, KeyPlace, KeySource, PublishedKeys, SecretSource, SharedSecret};
 pub use kind::{TokenUse, TypRule};
 pub use names::{HttpUrl, Seconds};
 pub use preset::Provider;
 
 use file::IssuerFile;
+use introspection::Introspecting;
 use keys::{KeysFile, WrittenPlace};
 pub(crate) use kind::TokenKind;
 use kind::TokenUseClaim;
 use lifetime::{Expiry, Lifetime};
 use names::{AudienceName, ClaimPath, Leeway, ScopeName};
 pub(crate) use preset::ClientRule;
-use rules::{Listed, RoleRule, Tenant, TenantClaim};
+use rules::{CnfRule, Listed, RoleRule, Tenant, TenantClaim};
 use values::RequiredValue;
 
 /// An issuer whose tokens are accepted, and the rules for them.
@@ -91,7 +111,9 @@ pub struct TrustedIssuer {
     pub(super) usage_key: Option<ClaimPath>,
     pub(crate) leeway: Leeway,
     pub(crate) lifetime: Lifetime,
+    pub(crate) cnf: CnfRule,
     keys: KeySource,
+    introspection: Option<Introspection>,
     provider: Provider,
     development: bool,
 }
@@ -118,19 +140,27 @@ impl TrustedIssuer {
         let one_or =
             |written: Option<ClaimPath>, preset: &str| written.unwrap_or_else(|| ClaimPath::preset(preset));
         let keys_span = file.keys.as_ref().map(Spanned::span);
-        let keys = file.keys.map_or(KeysFile::PRESET, Spanned::into_inner);
-        let keys = key_source(keys, file.provider, &file.issuer.0)
-            .map_err(|message| IssuerError::Toml { message, span: keys_span.clone() })?;
+        let keys = match (file.keys, &file.introspection) {
+            (None, Some(_)) => KeySource::Opaque,
+            (keys, _) => {
+                let keys = keys.map_or(KeysFile::PRESET, Spanned::into_inner);
+                key_source(keys, file.provider, &file.issuer.0)
+                    .map_err(|message| IssuerError::Toml { message, span: keys_span.clone() })?
+            }
+        };
         let development = file.development || keys == KeySource::Development;
-        if let KeySource::Published(published) = &keys
-            && published.place.url().is_plain_http()
-            && !development
-        {
-            let message = format!(
-                "`{}` is plain HTTP, which only a development issuer may use: write https, or `development = true`",
-                published.place.url()
-            );
-            return Err(IssuerError::Toml { message, span: keys_span });
+        if let KeySource::Published(published) = &keys {
+            check_scheme(published.place.url(), development, keys_span)?;
+        }
+        if let Some(introspection) = &file.introspection {
+            check_scheme(&introspection.get_ref().url, development, Some(introspection.span()))?;
+            if file.token_use != TokenUse::Access {
+                let message = "`introspection` is for access tokens: write `token_use = \"access\"`";
+                return Err(IssuerError::Toml {
+                    message: message.to_owned(),
+                    span: Some(introspection.span()),
+                });
+            }
         }
         let (expiry, expiry_span) = match file.expiry {
             Some(written) => (*written.get_ref(), Some(written.span())),
@@ -167,8 +197,10 @@ impl TrustedIssuer {
             name: file.name.0.into(),
             issuer: file.issuer.0,
             usage_key: file.usage_key,
+            cnf: file.cnf,
             development,
             keys,
+            introspection: file.introspection.map(Spanned::into_inner),
             provider: file.provider,
         })
     }
@@ -228,6 +260,17 @@ impl TrustedIssuer {
     #[must_use]
     pub fn keys(&self) -> &KeySource {
         &self.keys
+    }
+
+    /// How it is asked about opaque tokens, where it is.
+    #[must_use]
+    pub fn introspection(&self) -> Option<&Introspection> {
+        self.introspection.as_ref()
+    }
+
+    /// How the opaque tokens begin about which it is asked, where its file says so.
+    fn prefix(&self) -> Option<&str> {
+        self.introspection.as_ref()?.prefix()
     }
 
     /// The name of its keys in a [`KeyRing`](super::KeyRing): the alias, with a number behind it for a further `iss` of
@@ -328,17 +371,29 @@ fn key_source(keys: KeysFile, provider: Provider, issuer: &str) -> Result<KeySou
     Ok(KeySource::Published(PublishedKeys { place, max_age }))
 }
 
+/// Nothing is asked over the network without TLS, but on a developer's own machine.
+fn check_scheme(url: &HttpUrl, development: bool, span: Option<Range<usize>>) -> Result<(), IssuerError> {
+    if !url.is_plain_http() || development {
+        return Ok(());
+    }
+    let message = format!(
+        "`{url}` is plain HTTP, which only a development issuer may use: write https, or `development = true`"
+    );
+    Err(IssuerError::Toml { message, span })
+}
+
 /// All trusted issuers, found by the exact `iss` in one lookup however many there are.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedIssuers {
     by_iss: HashMap<String, Arc<TrustedIssuer>>,
+    introspecting: Introspecting,
 }
 
 impl TrustedIssuers {
     /// Builds the index.
     ///
     /// # Errors
-    /// When two have the same `issuer` or the same `name`.
+    /// When two have the same `issuer` or the same `name`, or would both be asked about one opaque token.
     pub fn new(issuers: Vec<TrustedIssuer>) -> Result<Self, IssuerError> {
         let mut names = HashMap::new();
         let mut by_iss: HashMap<String, Arc<TrustedIssuer>> = HashMap::new();
@@ -355,13 +410,21 @@ impl TrustedIssuers {
             }
             by_iss.insert(issuer.issuer.clone(), Arc::new(issuer));
         }
-        Ok(Self { by_iss })
+        let introspecting = Introspecting::new(by_iss.values().map(Arc::clone))?;
+        Ok(Self { by_iss, introspecting })
     }
 
     /// The issuer whose tokens carry exactly this `iss`.
     #[must_use]
     pub fn find(&self, iss: &str) -> Option<&TrustedIssuer> {
         self.by_iss.get(iss).map(Arc::as_ref)
+    }
+
+    /// The issuer that is asked about an opaque token: the one with whose prefix it begins; else, for what is not of the
+    /// form of a JWT, the one that is asked about all others. `None` for what is verified as a JWT.
+    #[must_use]
+    pub fn introspecting(&self, token: &BearerToken) -> Option<&TrustedIssuer> {
+        self.introspecting.find(token.expose()).map(Arc::as_ref)
     }
 
     /// All of them, in no order.
@@ -404,6 +467,16 @@ pub enum IssuerError {
         /// Alias of the other.
         second: String,
     },
+    /// Two issuers would be asked about the same opaque tokens.
+    #[error("issuers `{first}` and `{second}` would both be asked about {}", contested_tokens(.prefix.as_deref()))]
+    ContestedTokens {
+        /// Alias of one.
+        first: String,
+        /// Alias of the other.
+        second: String,
+        /// How those tokens begin; `None`: all that are no JWT.
+        prefix: Option<String>,
+    },
     /// Two files with one alias: their principals could not be told apart.
     #[error("two issuers are named `{name}`")]
     DuplicateName {
@@ -419,8 +492,18 @@ impl IssuerError {
         match self {
             Self::Toml { span, .. } => span.clone(),
             Self::MappedRoleNotGranted { span, .. } => Some(span.clone()),
-            Self::MissingAudience | Self::DuplicateIssuer { .. } | Self::DuplicateName { .. } => None,
+            Self::MissingAudience
+            | Self::DuplicateIssuer { .. }
+            | Self::ContestedTokens { .. }
+            | Self::DuplicateName { .. } => None,
         }
+    }
+}
+
+fn contested_tokens(prefix: Option<&str>) -> String {
+    match prefix {
+        Some(prefix) => format!("tokens that begin with `{prefix}`"),
+        None => "every token that is no JWT".to_owned(),
     }
 }
 
@@ -553,7 +636,7 @@ keys      = { file = "acme.jwks.json" }
             ),
             (
                 "audiense = \"any\"",
-                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `keys`, `development`",
+                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `keys`, `introspection`, `cnf`, `development`",
             ),
             (
                 "expiry = \"optional\"",

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::error::{Excerpt, TokenError};
 use super::issuer::kind::{TokenKind, TokenUse, is_access_token_typ};
 use super::issuer::names::{ClaimPath, Name, ScopeName};
-use super::issuer::rules::{Listed, RoleRule, Tenant};
-use super::issuer::{ClientRule, KeySource, TrustedIssuer, TrustedIssuers};
+use super::issuer::rules::{CnfRule, Listed, RoleRule, Tenant};
+use super::issuer::{ClientRule, Introspection, KeySource, TrustedIssuer, TrustedIssuers};
 use super::json::{Json, Object};
 use super::jwk::{Jwk, JwkSet, KeyMiss, KeyRing};
 use super::jws::{Algorithm, CompactJws, JwsAlgorithm, KeyId};
@@ -44,7 +44,7 @@ pub fn verify(
         }
         error => error,
     })?;
-    accept(issuer, &jws, &claims, now)
+    accept(issuer, Form::Jwt(&jws), &claims, now)
 }
 
 /// Verifies a compact JWS against a bare key set: form, header, key and signature as [`verify`] does, no claim rules.
@@ -60,7 +60,7 @@ pub fn verify_jws(text: &str, keys: &JwkSet) -> Result<(), TokenError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedClaims {
     issuer: Arc<str>,
-    key_set: Arc<str>,
+    key_set: Option<Arc<str>>,
     kind: PrincipalKind,
     subject: String,
     client_id: Option<String>,
@@ -126,10 +126,10 @@ impl VerifiedClaims {
         &self.issuer
     }
 
-    /// The name of the key set that verified the token.
+    /// The name of the key set that holds the key of its signature: [`TrustedIssuer::key_set`]; `None` for an opaque token.
     #[must_use]
-    pub fn key_set(&self) -> &Arc<str> {
-        &self.key_set
+    pub fn key_set(&self) -> Option<&Arc<str>> {
+        self.key_set.as_ref()
     }
 
     /// Whom the token speaks for.
@@ -221,18 +221,24 @@ impl VerifiedClaims {
         self.expires_at
     }
 
-    /// The moment from which the token is refused for its time: the sooner of `exp` and `iat` plus the longest age, each
-    /// with the leeway. What was verified before may be believed before it, and not at it.
+    /// The moment from which the claims are not believed any more: the sooner of `exp` and `iat` plus the longest age, each
+    /// with the leeway; for an opaque token also the end of what its issuer said about it.
     #[must_use]
     pub fn valid_until(&self) -> Timestamp {
         self.valid_until
     }
+
+    /// The same, believed for no longer than `end`.
+    pub(super) fn valid_at_most_until(self, end: Timestamp) -> Self {
+        Self { valid_until: self.valid_until.min(end), ..self }
+    }
 }
 
-/// What the issuer's file leaves open, before any key is looked for: no key that can be fetched is a secret, and a
-/// secret is all that its issuer signs with.
+/// What the issuer's file leaves open, before any key is looked for: an issuer may have no JWTs at all; no key that can be
+/// fetched is a secret, and a secret is all that its issuer signs with.
 fn check_algorithm(issuer: &TrustedIssuer, algorithm: JwsAlgorithm) -> Result<(), TokenError> {
     match (issuer.keys(), algorithm) {
+        (KeySource::Opaque, _) => Err(TokenError::NotOpaque { issuer: issuer.name().to_owned() }),
         (KeySource::Secret(secret), _) if algorithm != JwsAlgorithm::Mac(secret.algorithm) => {
             Err(TokenError::IssuerAlgorithm { issuer: issuer.name().to_owned(), expected: secret.algorithm })
         }
@@ -271,24 +277,47 @@ fn public_key<'k>(
     })
 }
 
-/// The claim rules. The signature has been verified.
-fn accept(
+/// In which form a token came; what it claims is held to the same rules.
+#[derive(Clone, Copy)]
+pub(super) enum Form<'a> {
+    /// Its signature has been verified.
+    Jwt(&'a CompactJws<'a>),
+    /// Its issuer was asked about it and said that it is active.
+    Opaque(&'a Introspection),
+}
+
+impl Form<'_> {
+    fn is_signed(&self) -> bool {
+        matches!(self, Self::Jwt(_))
+    }
+
+    fn key_id(&self) -> Option<&KeyId> {
+        match self {
+            Self::Jwt(jws) => jws.key_id(),
+            Self::Opaque(_) => None,
+        }
+    }
+}
+
+/// The claim rules.
+pub(super) fn accept(
     issuer: &TrustedIssuer,
-    jws: &CompactJws<'_>,
+    form: Form<'_>,
     claims: &Object<'_>,
     now: Timestamp,
 ) -> Result<VerifiedClaims, TokenError> {
     let times = check_times(issuer, claims, now)?;
-    let kind = check_kind(issuer, jws, claims)?;
+    let kind = check_kind(issuer, form, claims)?;
+    check_confirmation(issuer, claims)?;
     check_audience(issuer, issuer.audience_claim(kind), claims)?;
     refuse_claims_elsewhere(issuer, claims)?;
     let client_id = client_id(issuer, claims)?;
     check_required(issuer, claims)?;
-    let subject = identifier(claims.member("sub"), "sub")?.ok_or_else(|| missing("sub"))?;
+    let subject = subject(form, client_id, claims)?;
     let (roles, refused_roles) = roles(issuer.roles.as_ref(), claims)?;
     Ok(VerifiedClaims {
         issuer: Arc::clone(&issuer.name),
-        key_set: Arc::clone(issuer.key_set()),
+        key_set: form.is_signed().then(|| Arc::clone(issuer.key_set())),
         kind: principal_kind(issuer.client_rule, kind, subject, client_id, claims),
         subject: subject.to_owned(),
         client_id: client_id.map(str::to_owned),
@@ -302,7 +331,7 @@ fn accept(
         usage_key: usage_key(issuer, claims)?,
         token_id: identifier(issuer.token_id_claim.find(claims), issuer.token_id_claim.as_str())?
             .map(str::to_owned),
-        key_id: jws.key_id().cloned(),
+        key_id: form.key_id().cloned(),
         issued_at: times.issued_at,
         expires_at: times.expires_at,
         valid_until: times.valid_until,
@@ -373,20 +402,24 @@ fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<Times
     moment.map(Some).ok_or_else(|| invalid(claim, "a number of seconds since 1970, up to the year 9999"))
 }
 
-/// The kind of the token, `None` where it does not say and both are accepted.
+/// The kind of the token, `None` where it does not say and both are accepted. An opaque token has no header.
 fn check_kind(
     issuer: &TrustedIssuer,
-    jws: &CompactJws<'_>,
+    form: Form<'_>,
     claims: &Object<'_>,
 ) -> Result<Option<TokenKind>, TokenError> {
-    if !issuer.typ.accepts(jws.typ()) {
-        return Err(TokenError::WrongType { issuer: issuer.name().to_owned(), expected: issuer.typ });
-    }
+    let typ = match form {
+        Form::Jwt(jws) if !issuer.typ.accepts(jws.typ()) => {
+            return Err(TokenError::WrongType { issuer: issuer.name().to_owned(), expected: issuer.typ });
+        }
+        Form::Jwt(jws) => jws.typ(),
+        Form::Opaque(_) => None,
+    };
     let Some(rule) = &issuer.token_use_claim else {
         return Ok(match issuer.token_use {
             TokenUse::Access => Some(TokenKind::Access),
             TokenUse::Id => Some(TokenKind::Id),
-            TokenUse::Any => is_access_token_typ(jws.typ()).then_some(TokenKind::Access),
+            TokenUse::Any => is_access_token_typ(typ).then_some(TokenKind::Access),
         });
     };
     let said = rule.claim.find(claims).ok_or_else(|| missing(rule.claim.as_str()))?;
@@ -400,6 +433,33 @@ fn check_kind(
         Some(_) | None => {
             Err(TokenError::WrongTokenUse { issuer: issuer.name().to_owned(), expected: issuer.token_use })
         }
+    }
+}
+
+/// RFC 9449 §7.2, RFC 8705 §3: a token that is bound to its sender's key is not a bearer token, and nothing here asks for
+/// the key.
+fn check_confirmation(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<(), TokenError> {
+    match (present(claims.member("cnf")), issuer.cnf) {
+        (None, _) | (Some(_), CnfRule::Any) => Ok(()),
+        (Some(_), CnfRule::None) => Err(TokenError::SenderConstrained { issuer: issuer.name().to_owned() }),
+    }
+}
+
+/// Whom the token is about. RFC 7662 §2.2 lets an issuer leave `sub` out where no user is behind the token; where its file
+/// says so, such a token is its client's own.
+fn subject<'c>(
+    form: Form<'_>,
+    client_id: Option<&'c str>,
+    claims: &'c Object<'_>,
+) -> Result<&'c str, TokenError> {
+    if let Some(subject) = identifier(claims.member("sub"), "sub")? {
+        return Ok(subject);
+    }
+    match form {
+        Form::Opaque(rule) if rule.absent_sub_is_client() && !claims.contains("username") => {
+            client_id.ok_or_else(|| missing("sub"))
+        }
+        Form::Opaque(_) | Form::Jwt(_) => Err(missing("sub")),
     }
 }
 
@@ -603,7 +663,7 @@ fn array_of_strings<'j>(value: &'j Json<'_>) -> Option<Vec<&'j str>> {
 }
 
 /// A string claim at the top.
-fn string<'c>(claims: &'c Object<'_>, claim: &'static str) -> Result<Option<&'c str>, TokenError> {
+pub(super) fn string<'c>(claims: &'c Object<'_>, claim: &'static str) -> Result<Option<&'c str>, TokenError> {
     match present(claims.member(claim)) {
         None => Ok(None),
         Some(value) => value.as_str().map(Some).ok_or_else(|| invalid(claim, "a string")),
@@ -624,7 +684,7 @@ fn identifier<'c>(value: Option<&'c Json<'_>>, claim: &str) -> Result<Option<&'c
 }
 
 /// Null says as little as no member at all.
-fn present<'o, 'j>(value: Option<&'o Json<'j>>) -> Option<&'o Json<'j>> {
+pub(super) fn present<'o, 'j>(value: Option<&'o Json<'j>>) -> Option<&'o Json<'j>> {
     value.filter(|value| !matches!(value, Json::Null))
 }
 
@@ -638,6 +698,6 @@ fn missing(claim: &str) -> TokenError {
     TokenError::MissingClaim { claim: claim.to_owned() }
 }
 
-fn invalid(claim: &str, expected: &'static str) -> TokenError {
+pub(super) fn invalid(claim: &str, expected: &'static str) -> TokenError {
     TokenError::InvalidClaim { claim: claim.to_owned(), expected }
 }

@@ -26,6 +26,8 @@ mod https;
 #[cfg(feature = "cli")]
 mod loopback;
 #[cfg(feature = "cli")]
+mod opaque;
+#[cfg(feature = "cli")]
 mod pipeline;
 #[cfg(feature = "cli")]
 mod rotation;

@@ -102,7 +102,7 @@ impl World {
                 self.store.refresh(&key_set, now);
                 verified()
             }
-            None => Err(error),
+            Some(Need::Introspection { .. }) | None => Err(error),
         }
     }
 

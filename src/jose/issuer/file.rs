@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::introspection::Introspection;
 use super::keys::KeysFile;
 use super::kind::{TokenUse, TokenUseClaim, TypRule};
 use super::lifetime::{Expiry, TokenAge};
 use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Name, ScopeName};
 use super::preset::Provider;
-use super::rules::{Listed, RolesTable, Tenant};
+use super::rules::{CnfRule, Listed, RolesTable, Tenant};
 use super::values::ValuesTable;
 
 /// The file as it is written.
@@ -45,6 +46,9 @@ pub(super) struct IssuerFile {
     pub(super) expiry: Option<Spanned<Expiry>>,
     pub(super) max_token_age: Option<TokenAge>,
     pub(super) keys: Option<Spanned<KeysFile>>,
+    pub(super) introspection: Option<Spanned<Introspection>>,
+    #[serde(default)]
+    pub(super) cnf: CnfRule,
     #[serde(default)]
     pub(super) development: bool,
 }

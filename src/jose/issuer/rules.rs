@@ -96,6 +96,17 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Listed<T> {
     }
 }
 
+/// What becomes of a token that only the holder of a key may present (`cnf`, RFC 7800; RFC 8705, RFC 9449).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CnfRule {
+    /// It is refused: whoever stole it could present it here, where nothing checks the key.
+    #[default]
+    None,
+    /// It is accepted as if it were not bound: what checks the key stands before us.
+    Any,
+}
+
 /// `roles` as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -41,6 +41,7 @@ enum KeysReport<'a> {
     Url { url: &'a str, max_age: i64 },
     Discovery { url: &'a str, max_age: i64 },
     Secret { algorithm: &'static str, secret: String },
+    None,
 }
 
 impl<'a> IssuerReport<'a> {
@@ -81,6 +82,7 @@ impl<'a> KeysReport<'a> {
             KeySource::Secret(shared) => {
                 Self::Secret { algorithm: shared.algorithm.as_str(), secret: shared.source.to_string() }
             }
+            KeySource::Opaque => Self::None,
         }
     }
 
@@ -93,6 +95,7 @@ impl<'a> KeysReport<'a> {
             Self::Url { .. } => "fetched".to_owned(),
             Self::Discovery { .. } => "fetched by discovery".to_owned(),
             Self::Secret { algorithm, secret } => format!("{algorithm}, {secret}"),
+            Self::None => "none, its tokens are opaque".to_owned(),
         }
     }
 }
