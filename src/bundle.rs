@@ -6,6 +6,7 @@
 //! policies/<version>/*.cedar        the policies
 //! policies/<version>/roles.toml     the roles that exist
 //! policies/issuers/*.toml           the trusted issuers, and *.jwks.json: their keys
+//! policies/revocations.toml         tokens that are refused before they expire
 //! schema/gateway.cedarschema        the vocabulary of the policies
 //! schema/routes.toml                the API's route table; without it, one `ANY /{proxy+}`
 //! schema/routes.cedarschema         generated from it
@@ -17,12 +18,13 @@ pub mod finding;
 mod layout;
 pub(crate) mod nesting;
 pub mod policies;
+pub mod revocations;
 pub mod roles;
 pub mod source;
 pub mod versions;
 pub mod vocabulary;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy as cedar;
@@ -77,7 +79,7 @@ impl Bundle {
             .as_ref()
             .zip(gateway)
             .and_then(|(routes, gateway)| load_schema(files, routes, gateway, findings));
-        let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
+        let (mut issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
         let names = routes.as_ref().map(|routes| known_names(routes, &issuers));
         let mut policies = BTreeMap::new();
         let folders: Vec<&str> =
@@ -91,6 +93,11 @@ impl Bundle {
         }
         let versions = Versions::load(files, &folders, deployment.as_ref(), findings);
         check_issuers(&issuers, &policies, vocabulary.as_ref(), findings);
+        let known = known_issuers(files, &issuers);
+        let mut revocations = revocations::load(files, known.as_ref(), findings);
+        for ReadIssuer { issuer, .. } in &mut issuers {
+            issuer.set_revocations(revocations.remove(issuer.name()).unwrap_or_default());
+        }
         let issuers = index_issuers(issuers, findings)?;
         Some(Self {
             digest: files.digest(),
@@ -338,6 +345,12 @@ fn known_names(routes: &RouteTable, issuers: &[ReadIssuer]) -> KnownNames {
         }
     }
     names
+}
+
+/// The aliases of the issuers; `None` where one of their files could not be read, which has been noted.
+fn known_issuers<'i>(files: &SourceFiles, issuers: &'i [ReadIssuer]) -> Option<HashSet<&'i str>> {
+    let read_all = files.paths_in("policies/issuers/", ".toml").count() == issuers.len();
+    read_all.then(|| issuers.iter().map(|read| read.issuer.name()).collect())
 }
 
 /// What an issuer confers must exist, and what the schema requires of every token the issuer must map.

@@ -17,6 +17,8 @@ pub mod jws;
 
 pub mod jwk;
 
+pub mod revocation;
+
 pub mod issuer;
 
 pub mod verify;
@@ -31,4 +33,5 @@ pub use introspection::{AnswerError, Introspected, verify_token};
 pub use issuer::{IssuerError, TrustedIssuer, TrustedIssuers};
 pub use jwk::{Jwk, JwkError, JwkSet, KeyMiss, KeyRing, ShortSecret};
 pub use jws::{Algorithm, CompactJws, Hmac, JwsAlgorithm, KeyId};
+pub use revocation::{Cutoff, Revocation, RevocationList, RevokedBy};
 pub use verify::{ClaimValue, PrincipalKind, UsageKey, VerifiedClaims, verify, verify_jws};

@@ -10,6 +10,15 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
+    /// The last second that is read of a NumericDate: the end of the year 9999.
+    pub(crate) const LAST_NUMERIC_DATE: i64 = 253_402_300_799;
+
+    /// Whether a NumericDate is read that names it: from the year 1970 to the year 9999.
+    #[must_use]
+    pub fn is_numeric_date(self) -> bool {
+        (0..=Self::LAST_NUMERIC_DATE).contains(&self.unix_seconds())
+    }
+
     /// The moment `seconds` after the epoch (RFC 7519 §2 NumericDate, whole seconds); saturates at the ends of `i64`
     /// milliseconds.
     #[must_use]

@@ -5,6 +5,7 @@ use super::finding::Findings;
 use super::source::SourceFiles;
 
 const HELP: &str = "a bundle has policies/versions.toml, policies/<version>/*.cedar and roles.toml there, policies/issuers/*.toml, \
+     policies/revocations.toml, \
      and schema/ with gateway.cedarschema, routes.toml, routes.cedarschema and authorizer.toml: move it, or begin its name with a dot";
 
 /// Notes every file of Cedar or TOML that has no place in a bundle, and every file whose bytes are not what they look
@@ -31,7 +32,7 @@ pub(super) fn check(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<
 fn has_a_place(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
-        ["policies", "versions.toml"]
+        ["policies", "versions.toml" | "revocations.toml"]
         | ["schema", "gateway.cedarschema" | "routes.cedarschema" | "routes.toml" | "authorizer.toml"] => {
             true
         }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::issuer::{TokenUse, TypRule};
 use super::jws::{Algorithm, Hmac, KeyId, MAX_JWS_BYTES};
+use super::revocation::RevokedBy;
 use crate::credential::BearerToken;
 use crate::time::Timestamp;
 
@@ -212,6 +213,14 @@ pub enum TokenError {
         /// The claim that carries the tenant.
         claim: String,
     },
+    /// The token is good, and refused before it expires: by the bundle's deny list, or by its issuer's `not_before`.
+    #[error("{}", .by.of_issuer(.issuer))]
+    Revoked {
+        /// Alias of the issuer.
+        issuer: String,
+        /// What refuses it.
+        by: RevokedBy,
+    },
 }
 
 impl TokenError {
@@ -250,7 +259,8 @@ impl TokenError {
             | Self::ClaimsOverage { .. }
             | Self::WrongTokenUse { .. }
             | Self::WrongType { .. }
-            | Self::WrongTenant { .. } => None,
+            | Self::WrongTenant { .. }
+            | Self::Revoked { .. } => None,
         }
     }
 
@@ -281,6 +291,7 @@ impl TokenError {
             Self::ClaimsOverage { .. } => "claims_overage",
             Self::WrongTokenUse { .. } | Self::WrongType { .. } | Self::NotOpaque { .. } => "wrong_token_use",
             Self::WrongTenant { .. } => "wrong_tenant",
+            Self::Revoked { .. } => "revoked",
         }
     }
 }

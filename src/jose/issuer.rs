@@ -36,6 +36,7 @@
 //! | `required_claims = ["jti"]` | without one of these claims |
 //! | `required_values = { hd = "acme.example", mfa = [true, 1] }` | when a claim has none of its values |
 //! | `required_scopes = ["orders:read"]` | without one of these scopes |
+//! | `not_before = 2026-11-22T10:00:00Z` | when its `iat` is missing or earlier |
 //! | `clients = ["web"]` | when another client got it; `"any"` is what holds without it |
 //!
 //! Further `usage_key` (the claim that holds the caller's usage plan key; none), `cnf` (`"none"`: a token that is bound to
@@ -85,6 +86,9 @@ pub(crate) use preset::ClientRule;
 use rules::{CnfRule, Listed, RoleRule, Tenant, TenantClaim};
 use values::RequiredValue;
 
+use super::revocation::RevocationList;
+use crate::time::Timestamp;
+
 /// An issuer whose tokens are accepted, and the rules for them.
 #[derive(Clone, Debug)]
 pub struct TrustedIssuer {
@@ -112,6 +116,8 @@ pub struct TrustedIssuer {
     pub(crate) leeway: Leeway,
     pub(crate) lifetime: Lifetime,
     pub(crate) cnf: CnfRule,
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) revocations: Arc<RevocationList>,
     keys: KeySource,
     introspection: Option<Introspection>,
     provider: Provider,
@@ -193,6 +199,8 @@ impl TrustedIssuer {
             token_id_claim: one_or(file.token_id_claim, preset.token_id),
             leeway: file.leeway,
             lifetime,
+            not_before: file.not_before.map(|moment| moment.0),
+            revocations: Arc::default(),
             key_set: file.name.0.as_str().into(),
             name: file.name.0.into(),
             issuer: file.issuer.0,
@@ -203,6 +211,11 @@ impl TrustedIssuer {
             introspection: file.introspection.map(Spanned::into_inner),
             provider: file.provider,
         })
+    }
+
+    /// Replaces the deny list.
+    pub fn set_revocations(&mut self, list: RevocationList) {
+        self.revocations = Arc::new(list);
     }
 
     /// The alias: what we call the issuer.
@@ -319,6 +332,27 @@ impl TrustedIssuer {
     /// The names of the attributes that its tokens give a principal's `claims`.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().map(|(name, _)| name.as_ref())
+    }
+
+    /// What is refused of it before it expires, beside what its own `not_before` refuses.
+    #[must_use]
+    pub fn revocations(&self) -> &RevocationList {
+        &self.revocations
+    }
+
+    /// Whether anything is refused of it before it expires.
+    pub(super) fn revokes(&self) -> bool {
+        self.not_before.is_some() || !self.revocations.is_empty()
+    }
+
+    /// Whether its tokens have an `iat`, by the standard of their kind (RFC 9068 §2.2, OpenID Connect Core §2), by the
+    /// provider's own word, or because the file requires one. RFC 7519 itself does not.
+    #[must_use]
+    pub fn promises_issue_time(&self) -> bool {
+        self.provider != Provider::Oidc
+            || self.token_use == TokenUse::Id
+            || self.typ == TypRule::AccessTokenJwt
+            || self.required_claims.iter().any(|claim| claim.as_str() == "iat")
     }
 
     /// Whether it is for development only: its private key may be on a developer's disk.
@@ -636,7 +670,7 @@ keys      = { file = "acme.jwks.json" }
             ),
             (
                 "audiense = \"any\"",
-                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `keys`, `introspection`, `cnf`, `development`",
+                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `not_before`, `keys`, `introspection`, `cnf`, `development`",
             ),
             (
                 "expiry = \"optional\"",

@@ -2,8 +2,8 @@
 //!
 //! In this order, so that nothing is read before what protects it: form and size; `iss` exactly one of ours; `alg` one
 //! that the issuer's file leaves open; the key, from that issuer's set alone, bound to `alg`; the signature; then the
-//! claims: `exp`, `nbf`, `iat`, kind of token, audience and client, required claims and values, `sub`, tenant, and what
-//! becomes roles, scopes and attributes.
+//! claims: `exp`, `nbf`, `iat`, kind of token, audience and client, required claims and values, `sub`, whether the token
+//! was revoked, tenant, and what becomes roles, scopes and attributes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::issuer::{ClientRule, Introspection, KeySource, TrustedIssuer, Trusted
 use super::json::{Json, Object};
 use super::jwk::{Jwk, JwkSet, KeyMiss, KeyRing};
 use super::jws::{Algorithm, CompactJws, JwsAlgorithm, KeyId};
+use super::revocation::{Cutoff, Presented, RevokedBy};
 use crate::credential::BearerToken;
 use crate::time::Timestamp;
 
@@ -314,6 +315,17 @@ pub(super) fn accept(
     let client_id = client_id(issuer, claims)?;
     check_required(issuer, claims)?;
     let subject = subject(form, client_id, claims)?;
+    let token_id = identifier(issuer.token_id_claim.find(claims), issuer.token_id_claim.as_str())?;
+    if issuer.revokes() {
+        let presented = Presented {
+            subject,
+            clients: clients(client_id, issuer.audience_claim(kind), claims),
+            token_id,
+            issued_at: times.issued_at,
+            signed_in_at: signed_in_at(claims, times.issued_at),
+        };
+        check_revoked(issuer, &presented)?;
+    }
     let (roles, refused_roles) = roles(issuer.roles.as_ref(), claims)?;
     Ok(VerifiedClaims {
         issuer: Arc::clone(&issuer.name),
@@ -329,8 +341,7 @@ pub(super) fn accept(
         email_verified: email_verified(claims)?,
         attributes: attributes(issuer, claims)?,
         usage_key: usage_key(issuer, claims)?,
-        token_id: identifier(issuer.token_id_claim.find(claims), issuer.token_id_claim.as_str())?
-            .map(str::to_owned),
+        token_id: token_id.map(str::to_owned),
         key_id: form.key_id().cloned(),
         issued_at: times.issued_at,
         expires_at: times.expires_at,
@@ -388,7 +399,7 @@ fn check_times(issuer: &TrustedIssuer, claims: &Object<'_>, now: Timestamp) -> R
 /// A NumericDate (RFC 7519 §2): a JSON number of seconds since the epoch, with or without a fraction, up to the end of
 /// the year 9999; rounded down to the millisecond.
 fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
-    const LAST_SECOND: i64 = 253_402_300_799;
+    const LAST_SECOND: i64 = Timestamp::LAST_NUMERIC_DATE;
     let moment = match present(claims.member(claim)) {
         None => return Ok(None),
         Some(Json::Integer(seconds)) if (0..=LAST_SECOND).contains(seconds) => {
@@ -469,11 +480,8 @@ fn check_audience(issuer: &TrustedIssuer, claim: &ClaimPath, claims: &Object<'_>
         return Ok(());
     }
     let audience = claim.find(claims).ok_or_else(|| missing(claim.as_str()))?;
-    let audiences = match audience {
-        Json::String(audience) => Some(vec![audience.as_ref()]),
-        other => array_of_strings(other),
-    };
-    let audiences = audiences.ok_or_else(|| invalid(claim.as_str(), "a string or an array of strings"))?;
+    let audiences =
+        strings(audience).ok_or_else(|| invalid(claim.as_str(), "a string or an array of strings"))?;
     if audiences.into_iter().any(|audience| issuer.audience.accepts(audience)) {
         return Ok(());
     }
@@ -539,6 +547,37 @@ fn client_id<'c>(issuer: &TrustedIssuer, claims: &'c Object<'_>) -> Result<Optio
             }
             Err(TokenError::WrongClient { issuer: issuer.name().to_owned(), claim: claim.to_owned() })
         }
+    }
+}
+
+/// The clients that got the token: the one that it names; else, as for an ID token without `azp`, its audience.
+fn clients<'c>(
+    client_id: Option<&'c str>,
+    audience_claim: &ClaimPath,
+    claims: &'c Object<'_>,
+) -> Vec<&'c str> {
+    match client_id {
+        Some(client_id) => vec![client_id],
+        None => audience_claim.find(claims).and_then(strings).unwrap_or_default(),
+    }
+}
+
+/// The moment of sign-in: `auth_time` (OpenID Connect Core §2), else `iat`. Nobody gets a token before signing in, so of
+/// two the earlier counts; and an `auth_time` that cannot be read says nothing.
+fn signed_in_at(claims: &Object<'_>, issued_at: Option<Timestamp>) -> Option<Timestamp> {
+    match numeric_date(claims, "auth_time") {
+        Ok(None) => issued_at,
+        Ok(Some(auth_time)) => Some(issued_at.map_or(auth_time, |issued_at| issued_at.min(auth_time))),
+        Err(_) => None,
+    }
+}
+
+/// Refuses a token, good otherwise, that the issuer's file or the deny list refuses.
+fn check_revoked(issuer: &TrustedIssuer, token: &Presented<'_>) -> Result<(), TokenError> {
+    let by_file = issuer.not_before.filter(|moment| Cutoff::Before(*moment).refuses(token.issued_at));
+    match by_file.map(RevokedBy::Issuer).or_else(|| issuer.revocations.refusal(token)) {
+        None => Ok(()),
+        Some(by) => Err(TokenError::Revoked { issuer: issuer.name().to_owned(), by }),
     }
 }
 
@@ -650,6 +689,14 @@ fn claim_value(value: &Json<'_>) -> Option<ClaimValue> {
     }
 }
 
+/// One string, or an array of them.
+fn strings<'j>(value: &'j Json<'_>) -> Option<Vec<&'j str>> {
+    match value {
+        Json::String(text) => Some(vec![text.as_ref()]),
+        other => array_of_strings(other),
+    }
+}
+
 fn array_of_strings<'j>(value: &'j Json<'_>) -> Option<Vec<&'j str>> {
     match value {
         Json::Array(elements) => elements.iter().map(Json::as_str).collect(),
@@ -670,14 +717,16 @@ pub(super) fn string<'c>(claims: &'c Object<'_>, claim: &'static str) -> Result<
     }
 }
 
-/// A string that identifies somebody or something, and so stands in entity ids and logs. OpenID Connect Core §2 limits
+/// Whether a text can identify somebody or something, and so stand in entity ids and logs. OpenID Connect Core §2 limits
 /// `sub` to 255 characters.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    !text.is_empty() && text.chars().nth(255).is_none() && !text.chars().any(char::is_control)
+}
+
+/// A string claim that identifies somebody or something.
 fn identifier<'c>(value: Option<&'c Json<'_>>, claim: &str) -> Result<Option<&'c str>, TokenError> {
     let Some(value) = present(value) else { return Ok(None) };
-    let fits = |text: &&str| {
-        !text.is_empty() && text.chars().nth(255).is_none() && !text.chars().any(char::is_control)
-    };
-    let identifier = value.as_str().filter(fits);
+    let identifier = value.as_str().filter(|text| is_identifier(text));
     identifier
         .map(Some)
         .ok_or_else(|| invalid(claim, "a string of 1 to 255 characters without control characters"))

@@ -30,6 +30,8 @@ mod opaque;
 #[cfg(feature = "cli")]
 mod pipeline;
 #[cfg(feature = "cli")]
+mod revocation;
+#[cfg(feature = "cli")]
 mod rotation;
 #[cfg(all(feature = "cli", feature = "lambda"))]
 mod runtime;

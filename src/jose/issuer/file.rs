@@ -9,7 +9,7 @@ use super::introspection::Introspection;
 use super::keys::KeysFile;
 use super::kind::{TokenUse, TokenUseClaim, TypRule};
 use super::lifetime::{Expiry, TokenAge};
-use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Name, ScopeName};
+use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Moment, Name, ScopeName};
 use super::preset::Provider;
 use super::rules::{CnfRule, Listed, RolesTable, Tenant};
 use super::values::ValuesTable;
@@ -45,6 +45,7 @@ pub(super) struct IssuerFile {
     pub(super) leeway: Leeway,
     pub(super) expiry: Option<Spanned<Expiry>>,
     pub(super) max_token_age: Option<TokenAge>,
+    pub(super) not_before: Option<Moment>,
     pub(super) keys: Option<Spanned<KeysFile>>,
     pub(super) introspection: Option<Spanned<Introspection>>,
     #[serde(default)]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::jose::json::{Json, Object};
+use crate::time::{Timestamp, TimestampError};
 
 /// A name of ours: alias, role, tenant. Names stand in entity ids, logs and mapping templates, so their letters are few.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -148,6 +149,28 @@ impl TryFrom<i64> for Leeway {
             return Ok(Self(seconds));
         }
         Err(format!("`{seconds}` is not a leeway: expected 0 to {} seconds", Self::MAX_SECONDS))
+    }
+}
+
+/// A moment: a TOML datetime with its offset, an RFC 3339 text, or seconds since the epoch; from 1970 to 9999, as a
+/// NumericDate is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl TryFrom<toml::Value> for Moment {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        let text = match value {
+            toml::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let moment: Timestamp = text.parse().map_err(|error: TimestampError| error.to_string())?;
+        if moment.is_numeric_date() {
+            return Ok(Self(moment));
+        }
+        Err(format!("`{text}` is not a time from the year 1970 to the year 9999"))
     }
 }
 
