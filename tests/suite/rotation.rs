@@ -2,14 +2,18 @@
 //! while its key is served within the rules, and a removed key is never accepted past `max_age`. The clock is an argument,
 //! so hours pass in milliseconds; what was asked of the server is counted.
 
-use std::sync::{Arc, LazyLock};
+mod model;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, RwLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cedar_gate::bundle::Bundle;
 use cedar_gate::credential::BearerToken;
 use cedar_gate::fetch::http::HttpClient;
-use cedar_gate::fetch::keys::{FetchOutcome, FetchReport, KeyStore};
+use cedar_gate::fetch::keys::{FetchOutcome, FetchReport, KeyStore, MAX_PREFETCH};
 use cedar_gate::jose::{Algorithm, Need, TokenError, verify};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
@@ -18,12 +22,9 @@ use serde_json::{Map, Value, json};
 use crate::bundle::example;
 use crate::loopback::{Answer, Server};
 
-/// 2026-11-21T12:00:00Z.
-const START: i64 = 1_795_262_400;
-
-/// So many seconds after the beginning.
+/// So many seconds after the beginning, 2026-11-21T12:00:00Z.
 fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_unix_seconds(START + seconds)
+    Timestamp::from_unix_seconds(1_795_262_400 + seconds)
 }
 
 /// Keys to sign with; making one takes a moment.
@@ -34,17 +35,18 @@ fn jwks(keys: &[usize]) -> String {
     json!({ "keys": keys.iter().map(|key| KEYS[*key].public_jwk()).collect::<Vec<Value>>() }).to_string()
 }
 
-fn issuer_file(name: &str, iss: &str, keys: &str) -> String {
-    format!(
-        "name = \"{name}\"\nissuer = \"{iss}\"\nprovider = \"oidc\"\ntoken_use = \"access\"\naudience = \"any\"\ndevelopment = true\nkeys = {keys}\n"
-    )
+fn serving(keys: &[usize]) -> Answer {
+    Answer::ok(jwks(keys))
 }
 
-/// The example's bundle, whose own issuers have pinned keys, and these issuer files.
-fn bundle_of(issuers: impl IntoIterator<Item = (String, String)>) -> Bundle {
+/// The example's bundle, whose own issuers have pinned keys, and issuers with this name, `iss` and `keys`.
+fn bundle_of(issuers: &[(&str, &str, &str)]) -> Bundle {
     let mut files = example();
-    for (name, file) in issuers {
-        files.insert(format!("policies/issuers/{name}.toml"), file);
+    for (name, iss, keys) in issuers {
+        let file = format!(
+            "name = \"{name}\"\nissuer = \"{iss}\"\nprovider = \"oidc\"\ntoken_use = \"access\"\naudience = \"any\"\ndevelopment = true\nkeys = {keys}\n"
+        );
+        files.insert(format!("policies/issuers/published-{name}.toml"), file);
     }
     Bundle::load(&files).unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -57,14 +59,10 @@ struct World {
 }
 
 impl World {
-    /// `issuers`: name, and `keys` of its file with `{server}` for the server's address.
+    /// With issuers of this name, and `keys` in their file, in which `{server}` stands for the server's address.
     fn new(issuers: &[(&str, &str)]) -> Self {
         let server = Server::start();
-        let files = issuers.iter().map(|(name, keys)| {
-            let keys = keys.replace("{server}", &server.url(""));
-            ((*name).to_owned(), issuer_file(name, &format!("https://{name}.example"), &keys))
-        });
-        let bundle = bundle_of(files);
+        let bundle = Self::bundle(&server, issuers);
         let store = KeyStore::new(HttpClient::new());
         store.adopt(&bundle);
         Self { server, bundle, store }
@@ -72,7 +70,39 @@ impl World {
 
     /// One issuer, `acme`, with its key set at `/jwks` and a `max_age` of an hour.
     fn acme() -> Self {
-        Self::new(&[("acme", "{ url = \"{server}/jwks\" }")])
+        Self::new(&[("acme", ACME)])
+    }
+
+    /// So many issuers, `i00` and so on, each with its key set at its name.
+    fn many(count: usize) -> (Self, Vec<String>) {
+        let names: Vec<String> = (0..count).map(|number| format!("i{number:02}")).collect();
+        let keys: Vec<String> =
+            names.iter().map(|name| format!("{{ url = \"{{server}}/{name}\" }}")).collect();
+        let issuers: Vec<(&str, &str)> =
+            names.iter().zip(&keys).map(|(name, keys)| (name.as_str(), keys.as_str())).collect();
+        let world = Self::new(&issuers);
+        for name in &names {
+            world.server.set(&format!("/{name}"), serving(&[0]));
+        }
+        (world, names)
+    }
+
+    fn bundle(server: &Server, issuers: &[(&str, &str)]) -> Bundle {
+        let issuers: Vec<(&str, String, String)> = issuers
+            .iter()
+            .map(|(name, keys)| {
+                (*name, server.url(&format!("/{name}")), keys.replace("{server}", &server.url("")))
+            })
+            .collect();
+        let issuers: Vec<(&str, &str, &str)> =
+            issuers.iter().map(|(name, iss, keys)| (*name, iss.as_str(), keys.as_str())).collect();
+        bundle_of(&issuers)
+    }
+
+    /// Swaps the bundle for one with these issuers.
+    fn swap(&mut self, issuers: &[(&str, &str)]) {
+        self.bundle = Self::bundle(&self.server, issuers);
+        self.store.adopt(&self.bundle);
     }
 
     fn token(&self, issuer: &str, key: usize) -> BearerToken {
@@ -83,129 +113,164 @@ impl World {
             roles: Vec::new(),
             scopes: Vec::new(),
             tenant: None,
-            issued_at: at(-60),
+            issued_at: at(-1_000_000),
             expires_at: at(1_000_000),
             claims: Map::from_iter([("client_id".to_owned(), json!("c1")), ("jti".to_owned(), json!("t1"))]),
         };
         BearerToken::new(&mint_for(issuer, &KEYS[key], &request).unwrap()).unwrap()
     }
 
-    /// What a shell does: asks, fetches what is needed, and asks once more.
     fn answer(&self, token: &BearerToken, now: Timestamp) -> Result<(), TokenError> {
-        let verified = || verify(token, self.bundle.issuers(), &self.store.ring(), now).map(drop);
-        let error = match verified() {
-            Err(error) => error,
-            accepted => return accepted,
-        };
-        match error.need() {
-            Some(Need::Keys { key_set }) => {
-                self.store.refresh(&key_set, now);
-                verified()
-            }
-            Some(Need::Introspection { .. }) | None => Err(error),
-        }
+        answer(&self.store, &self.bundle, token, now)
     }
 
-    fn slug(&self, issuer: &str, key: usize, now: Timestamp) -> &'static str {
-        self.answer(&self.token(issuer, key), now).map_or_else(|error| error.slug(), |()| "accepted")
+    /// `accepted`, or the slug of why not.
+    fn slug(&self, issuer: &str, key: usize, seconds: i64) -> &'static str {
+        slug(&self.answer(&self.token(issuer, key), at(seconds)))
     }
 
-    fn refresh(&self, key_set: &str, now: Timestamp) -> FetchOutcome {
-        self.store.refresh(key_set, now).unwrap().outcome
+    fn refresh(&self, key_set: &str, seconds: i64) -> FetchOutcome {
+        self.store.refresh(key_set, at(seconds)).unwrap().outcome
     }
 }
 
+/// What a shell does: asks, fetches what is needed, and asks once more.
+fn answer(store: &KeyStore, bundle: &Bundle, token: &BearerToken, now: Timestamp) -> Result<(), TokenError> {
+    let verified = || verify(token, bundle.issuers(), &store.ring(), now).map(drop);
+    let error = match verified() {
+        Err(error) => error,
+        accepted => return accepted,
+    };
+    match error.need() {
+        Some(Need::Keys { key_set }) => {
+            store.refresh(&key_set, now);
+            verified()
+        }
+        need => panic!("{need:?} of {error}"),
+    }
+}
+
+const ACME: &str = "{ url = \"{server}/jwks\" }";
+
+fn slug(answer: &Result<(), TokenError>) -> &'static str {
+    answer.as_ref().map_or_else(TokenError::slug, |()| "accepted")
+}
+
+const FETCHED: FetchOutcome = FetchOutcome::Fetched { keys: 1, skipped: 0, changed: true };
+const UNCHANGED: FetchOutcome = FetchOutcome::Fetched { keys: 1, skipped: 0, changed: false };
+
 #[test]
-fn a_rotated_key_is_fetched_with_its_first_token() {
+fn a_new_key_is_fetched_with_its_first_token_and_a_removed_one_goes() {
     let world = World::acme();
-    world.server.set("/jwks", Answer::ok(jwks(&[0])));
-    assert_eq!(world.slug("acme", 0, at(0)), "accepted");
-    assert_eq!(world.slug("acme", 0, at(100)), "accepted");
+    world.server.set("/jwks", serving(&[0]));
+    assert_eq!(world.slug("acme", 0, 0), "accepted");
+    assert_eq!(world.slug("acme", 0, 899), "accepted");
     assert_eq!(world.server.count("/jwks"), 1);
-    world.server.set("/jwks", Answer::ok(jwks(&[0, 1])));
-    assert_eq!(world.slug("acme", 1, at(100)), "accepted");
-    assert_eq!(world.slug("acme", 0, at(101)), "accepted");
+    world.server.set("/jwks", serving(&[0, 1]));
+    assert_eq!(world.slug("acme", 1, 899), "accepted");
+    assert_eq!(world.slug("acme", 0, 899), "accepted");
     assert_eq!(world.server.count("/jwks"), 2);
+    world.server.set("/jwks", serving(&[1]));
+    assert_eq!(world.slug("acme", 0, 899 + 899), "accepted");
+    assert_eq!(world.slug("acme", 0, 899 + 900), "unknown_key");
+    assert_eq!(world.slug("acme", 1, 899 + 900), "accepted");
+    assert_eq!(world.server.count("/jwks"), 3);
 }
 
 #[test]
-fn discovery_leads_to_the_keys() {
-    let world = World::new(&[("acme", "{ url = \"{server}/jwks\" }")]);
-    let issuer = world.server.url("");
-    let bundle = bundle_of([("acme".to_owned(), issuer_file("acme", &issuer, "\"discovery\""))]);
-    let metadata = json!({ "issuer": issuer, "jwks_uri": world.server.url("/keys") });
-    world.server.set("/.well-known/openid-configuration", Answer::ok(metadata.to_string()));
-    world.server.set("/keys", Answer::ok(jwks(&[0])));
-    world.store.adopt(&bundle);
-    let world = World { bundle, ..world };
-    assert_eq!(world.slug("acme", 0, at(0)), "accepted");
-    assert_eq!(world.server.count("/.well-known/openid-configuration"), 1);
-    assert_eq!(world.server.count("/keys"), 1);
-}
-
-#[test]
-fn invented_key_ids_cost_one_request_in_ten_seconds() {
-    let world = World::acme();
-    world.server.set("/jwks", Answer::ok(jwks(&[0])));
-    assert_eq!(world.slug("acme", 0, at(0)), "accepted");
-    for second in 10..70 {
-        for _ in 0..10 {
-            assert_eq!(world.slug("acme", 1, at(second)), "unknown_key");
+fn a_dead_server_refuses_nobody_before_max_age_and_everybody_from_then_on() {
+    for dead in [Answer::status(503), Answer::ok(r#"{"keys":[]}"#), Answer::Raw(Vec::new())] {
+        let world = World::acme();
+        let token = world.token("acme", 0);
+        world.server.set("/jwks", serving(&[0]));
+        assert_eq!(world.answer(&token, at(0)), Ok(()));
+        world.server.set("/jwks", dead);
+        for seconds in (0..3600).step_by(10).chain([3599]) {
+            assert_eq!(world.answer(&token, at(seconds)), Ok(()), "after {seconds} s");
         }
-    }
-    assert_eq!(world.server.count("/jwks"), 1 + 6);
-}
-
-#[test]
-fn sixteen_threads_ask_once() {
-    let world = World::acme();
-    world.server.set("/jwks", Answer::After(Duration::from_millis(200), Box::new(Answer::ok(jwks(&[0])))));
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| world.slug("acme", 0, at(0)))).collect();
-        for thread in threads {
-            assert_eq!(thread.join().unwrap(), "accepted");
+        // At 900, 910, 930, 970, 1030 and then each minute.
+        assert_eq!(world.server.count("/jwks"), 1 + 4 + (3600 - 1030) / 60 + 1);
+        for seconds in (3600..3700).step_by(10) {
+            assert_eq!(slug(&world.answer(&token, at(seconds))), "keys_unavailable", "after {seconds} s");
         }
-    });
-    assert_eq!(world.server.count("/jwks"), 1);
+        world.server.set("/jwks", serving(&[0]));
+        assert_eq!(world.slug("acme", 0, 3750), "accepted");
+    }
 }
 
 #[test]
-fn a_prefetch_has_all_keys_at_hand_and_waits_for_none_too_long() {
-    let names: Vec<String> = (0..20).map(|i| format!("issuer-{i:02}")).collect();
-    let files: Vec<(String, String)> =
-        names.iter().map(|name| (name.clone(), format!("{{ url = \"{{server}}/{name}\" }}"))).collect();
-    let files: Vec<(&str, &str)> = files.iter().map(|(name, keys)| (name.as_str(), keys.as_str())).collect();
-    let world = World::new(&files);
-    for name in &names {
-        world.server.set(&format!("/{name}"), Answer::ok(jwks(&[0])));
-    }
-    world.server.set("/issuer-03", Answer::Stall(Vec::new()));
-    world.server.set("/issuer-04", Answer::status(500));
-    let reports = world.store.prefetch(at(0), Duration::from_millis(500));
-    assert_eq!(reports.len(), 20);
-    let outcome =
-        |name: &str| &reports.iter().find(|FetchReport { key_set, .. }| &**key_set == name).unwrap().outcome;
-    assert_eq!(outcome("issuer-03"), &FetchOutcome::CutOff);
-    assert!(matches!(outcome("issuer-04"), FetchOutcome::Failed { .. }));
-    assert!(matches!(outcome("issuer-05"), FetchOutcome::Fetched { keys: 1, skipped: 0, changed: true }));
-    for name in names.iter().filter(|name| !["issuer-03", "issuer-04"].contains(&name.as_str())) {
-        assert_eq!(world.slug(name, 0, at(1)), "accepted");
-        assert_eq!(world.server.count(&format!("/{name}")), 1);
+fn cache_control_shortens_and_never_lengthens() {
+    for (cache_control, fetched_again) in [("max-age=120", 120), ("max-age=86400", 900), ("no-cache", 10)] {
+        let world = World::acme();
+        world.server.set("/jwks", serving(&[0]).with_header("Cache-Control", cache_control));
+        for (seconds, count) in [(0, 1), (fetched_again - 1, 1), (fetched_again, 2), (fetched_again + 1, 2)] {
+            assert_eq!(world.slug("acme", 0, seconds), "accepted");
+            assert_eq!(world.server.count("/jwks"), count, "{cache_control} at {seconds}");
+        }
     }
 }
 
 #[test]
 fn a_set_that_did_not_change_is_the_same_set() {
     let world = World::acme();
-    world.server.set("/jwks", Answer::ok(jwks(&[0])));
+    world.server.set("/jwks", serving(&[0]));
     let set = |seconds| Arc::clone(world.store.ring().keys_of("acme", at(seconds)).unwrap());
-    assert_eq!(world.refresh("acme", at(0)), FetchOutcome::Fetched { keys: 1, skipped: 0, changed: true });
+    assert_eq!(world.refresh("acme", 0), FETCHED);
     let first = set(0);
-    assert_eq!(world.refresh("acme", at(10)), FetchOutcome::Fetched { keys: 1, skipped: 0, changed: false });
+    assert_eq!(world.refresh("acme", 10), UNCHANGED);
     assert!(Arc::ptr_eq(&first, &set(10)));
-    world.server.set("/jwks", Answer::ok(jwks(&[0, 1])));
-    assert_eq!(world.refresh("acme", at(20)), FetchOutcome::Fetched { keys: 2, skipped: 0, changed: true });
-    assert!(!Arc::ptr_eq(&first, &set(20)));
+    world.server.set("/jwks", Answer::status(500));
+    assert!(matches!(world.refresh("acme", 20), FetchOutcome::Failed { .. }));
+    assert!(Arc::ptr_eq(&first, &set(20)));
+    world.server.set("/jwks", serving(&[0, 1]));
+    assert_eq!(world.refresh("acme", 30), FetchOutcome::Fetched { keys: 2, skipped: 0, changed: true });
+    assert!(!Arc::ptr_eq(&first, &set(30)));
+}
+
+#[test]
+fn invented_key_ids_cost_one_request_in_ten_seconds() {
+    let world = World::acme();
+    world.server.set("/jwks", serving(&[0]));
+    assert_eq!(world.slug("acme", 0, 0), "accepted");
+    let invented: Vec<BearerToken> = (1..4).map(|key| world.token("acme", key)).collect();
+    for seconds in 10..70 {
+        for token in &invented {
+            assert_eq!(slug(&world.answer(token, at(seconds))), "unknown_key");
+        }
+    }
+    assert_eq!(world.server.count("/jwks"), 1 + 6);
+    world.server.set("/jwks", Answer::status(500));
+    for seconds in 70..370 {
+        for token in &invented {
+            assert_eq!(slug(&world.answer(token, at(seconds))), "keys_unavailable");
+        }
+        assert_eq!(world.slug("acme", 0, seconds), "accepted");
+    }
+    // At 70, 80, 100, 140, 200, 260, 320.
+    assert_eq!(world.server.count("/jwks"), 1 + 6 + 7);
+}
+
+#[test]
+fn a_key_is_unknown_only_where_the_newest_keys_are_there() {
+    let world = World::acme();
+    assert_eq!(world.slug("acme", 0, -30), "keys_unavailable");
+    world.server.set("/jwks", Answer::ok(jwks(&[0])));
+    assert_eq!(world.slug("acme", 1, 0), "unknown_key");
+    world.server.set("/jwks", Answer::status(500));
+    assert_eq!(world.slug("acme", 1, 5), "unknown_key");
+    let error = world.answer(&world.token("acme", 1), at(10)).unwrap_err();
+    let kid = KEYS[1].key_id();
+    assert_eq!(error.slug(), "keys_unavailable");
+    assert_eq!(
+        error.to_string(),
+        format!("issuer `acme` has no key `{kid}`, and newer keys could not be fetched")
+    );
+    assert_eq!(world.slug("acme", 0, 10), "accepted");
+    assert_eq!(world.slug("acme", 1, 19), "keys_unavailable");
+    world.server.set("/jwks", Answer::ok(jwks(&[1])));
+    assert_eq!(world.slug("acme", 1, 20), "accepted");
+    assert_eq!(world.slug("acme", 0, 20), "unknown_key");
+    assert_eq!(world.server.count("/jwks"), 4);
 }
 
 /// What a server may answer instead of a key set, and what is said of it.
@@ -213,7 +278,7 @@ fn a_set_that_did_not_change_is_the_same_set() {
 fn an_answer_that_is_no_key_set_says_why() {
     let world = World::acme();
     let other = Server::start();
-    let keys = || Answer::ok(jwks(&[0]));
+    let keys = || serving(&[0]);
     let chunked = |body: &str| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         Answer::Raw(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).into_bytes())
@@ -300,7 +365,7 @@ fn an_answer_that_does_not_end_is_not_waited_for() {
         for (name, answer) in &endless {
             world.server.set(&format!("/{name}"), answer.clone());
             let world = &world;
-            scope.spawn(move || match world.refresh(name, at(0)) {
+            scope.spawn(move || match world.refresh(name, 0) {
                 FetchOutcome::Failed { error, retry_at } => {
                     let url = world.server.url(&format!("/{name}"));
                     assert_eq!(error.to_string(), format!("`{url}`: no whole answer within 2000 ms"));
@@ -313,24 +378,339 @@ fn an_answer_that_does_not_end_is_not_waited_for() {
 }
 
 #[test]
-fn a_key_is_unknown_only_where_the_newest_keys_are_there() {
+fn discovery_leads_to_the_keys_each_time_anew() {
+    const METADATA: &str = "/acme/.well-known/openid-configuration";
+    let world = World::new(&[("acme", "\"discovery\"")]);
+    let issuer = world.server.url("/acme");
+    let metadata = |issuer: &str, jwks_uri: &str| {
+        Answer::ok(json!({ "issuer": issuer, "jwks_uri": jwks_uri }).to_string())
+    };
+    world.server.set(METADATA, metadata(&issuer, &world.server.url("/one")));
+    world.server.set("/one", serving(&[0]));
+    assert_eq!(world.slug("acme", 0, 0), "accepted");
+    assert_eq!((world.server.count(METADATA), world.server.count("/one")), (1, 1));
+    // The keys move, and the metadata with them.
+    world.server.set(METADATA, metadata(&issuer, &world.server.url("/two")));
+    world.server.set("/two", serving(&[0, 1]));
+    world.server.set("/one", Answer::status(410));
+    assert_eq!(world.slug("acme", 1, 10), "accepted");
+    assert_eq!((world.server.count(METADATA), world.server.count("/two")), (2, 1));
+    let said = |seconds| match world.refresh("acme", seconds) {
+        FetchOutcome::Failed { error, .. } => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let place = world.server.url(METADATA);
+    let other = world.server.url("/acme/");
+    for (seconds, answer, expected) in [
+        // Between the two requests.
+        (
+            100,
+            metadata(&issuer, &world.server.url("/one")),
+            format!("`{}`: status 410", world.server.url("/one")),
+        ),
+        (
+            200,
+            metadata(&other, &world.server.url("/two")),
+            format!("`{place}`: the metadata is of issuer `{other}`, and `{issuer}` was asked for"),
+        ),
+        (
+            300,
+            metadata(&issuer, "http://idp.example/jwks"),
+            format!(
+                "`{place}`: the metadata's `jwks_uri` is `http://idp.example/jwks`: expected an https URL"
+            ),
+        ),
+        (400, Answer::ok("<html></html>"), format!("`{place}`: the metadata is not a JSON object")),
+        (500, Answer::status(404), format!("`{place}`: status 404")),
+    ] {
+        world.server.set(METADATA, answer);
+        assert_eq!(said(seconds), expected);
+        assert_eq!(world.slug("acme", 1, seconds), "accepted");
+    }
+    assert_eq!(world.server.count("/two"), 1);
+}
+
+/// The server was asked before the keys changed, and answers after it.
+#[test]
+fn keys_that_change_while_they_are_fetched_are_had_ten_seconds_later() {
     let world = World::acme();
-    assert_eq!(world.slug("acme", 0, at(-30)), "keys_unavailable");
-    world.server.set("/jwks", Answer::ok(jwks(&[0])));
-    assert_eq!(world.slug("acme", 1, at(0)), "unknown_key");
+    world.server.set("/jwks", Answer::After(Duration::from_millis(300), Box::new(serving(&[0]))));
+    thread::scope(|scope| {
+        let early = scope.spawn(|| world.slug("acme", 1, 0));
+        while world.server.count("/jwks") == 0 {
+            thread::yield_now();
+        }
+        world.server.set("/jwks", serving(&[1]));
+        assert_eq!(early.join().unwrap(), "unknown_key");
+    });
+    assert_eq!(world.slug("acme", 1, 9), "unknown_key");
+    assert_eq!(world.slug("acme", 1, 10), "accepted");
+    assert_eq!(world.slug("acme", 0, 10), "unknown_key");
+    assert_eq!(world.server.count("/jwks"), 2);
+}
+
+#[test]
+fn sixteen_threads_ask_once() {
+    for (answer, expected) in [(serving(&[0]), "accepted"), (Answer::status(500), "keys_unavailable")] {
+        let world = World::acme();
+        let token = world.token("acme", 0);
+        world.server.set("/jwks", Answer::After(Duration::from_millis(200), Box::new(answer)));
+        let results: Vec<&str> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..16).map(|_| scope.spawn(|| slug(&world.answer(&token, at(0))))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(results, [expected; 16]);
+        assert_eq!(world.server.count("/jwks"), 1);
+    }
+}
+
+/// One thread fetches what has become old; the others are answered by what is known, without waiting for it.
+#[test]
+fn who_does_not_fetch_does_not_wait() {
+    let world = World::acme();
+    let token = world.token("acme", 0);
+    world.server.set("/jwks", serving(&[0]));
+    assert_eq!(world.answer(&token, at(0)), Ok(()));
+    world.server.set("/jwks", Answer::Stall(Vec::new()));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| world.answer(&token, at(900)));
+        while world.server.count("/jwks") == 1 {
+            thread::yield_now();
+        }
+        let started = Instant::now();
+        assert_eq!(world.answer(&token, at(900)), Ok(()));
+        assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+        assert_eq!(first.join().unwrap(), Ok(()));
+    });
+    assert_eq!(world.server.count("/jwks"), 2);
+}
+
+/// Sixteen threads whose clocks differ a little, and keys that are published ten seconds before they sign.
+#[test]
+fn keys_rotate_under_load_without_a_refusal() {
+    let world = World::acme();
+    let tokens: Vec<BearerToken> = (0..KEYS.len()).map(|key| world.token("acme", key)).collect();
+    world.server.set("/jwks", serving(&[0]));
+    // The moment, and the key that signs; a thread that asks holds the lock.
+    let signing = RwLock::new(Some((0, 0)));
+    let answered = AtomicUsize::new(0);
+    let until_more_are_answered = || {
+        let before = answered.load(Ordering::SeqCst);
+        while answered.load(Ordering::SeqCst) < before + 24 {
+            thread::yield_now();
+        }
+    };
+    let mut seconds = 0;
+    const GENERATIONS: usize = 8;
+    thread::scope(|scope| {
+        for number in 0..16 {
+            let (world, tokens, signing, answered) = (&world, &tokens, &signing, &answered);
+            scope.spawn(move || {
+                loop {
+                    let lock = signing.read().unwrap();
+                    let Some((seconds, key)) = *lock else { return };
+                    world.answer(&tokens[key], at(seconds - number % 3)).unwrap();
+                    drop(lock);
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        until_more_are_answered();
+        for generation in 1..=GENERATIONS {
+            let (old, new) = ((generation - 1) % KEYS.len(), generation % KEYS.len());
+            world.server.set("/jwks", serving(&[old, new]));
+            seconds += 15;
+            *signing.write().unwrap() = Some((seconds, new));
+            until_more_are_answered();
+            world.server.set("/jwks", serving(&[new]));
+            seconds += 1000;
+            *signing.write().unwrap() = Some((seconds, new));
+            until_more_are_answered();
+        }
+        *signing.write().unwrap() = None;
+    });
+    // At most twice in each generation, for the new key and for its age; a fetch for the age that is still under way may
+    // find the next generation's key.
+    let count = world.server.count("/jwks");
+    assert!((GENERATIONS..=1 + 2 * GENERATIONS).contains(&count), "{count}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_has_the_keys_fetched_anew() {
+    let world = World::acme();
+    world.server.set("/jwks", serving(&[0]));
+    assert_eq!(world.slug("acme", 0, 100_000), "accepted");
+    // By a minute or less: a correction, and threads that run together.
+    assert_eq!(world.slug("acme", 0, 99_940), "accepted");
+    assert_eq!(world.server.count("/jwks"), 1);
+    world.server.set("/jwks", serving(&[1]));
+    assert_eq!(world.slug("acme", 0, 50_000), "unknown_key");
+    assert_eq!(world.server.count("/jwks"), 2);
+    assert_eq!(world.slug("acme", 1, 50_001), "accepted");
     world.server.set("/jwks", Answer::status(500));
-    assert_eq!(world.slug("acme", 1, at(5)), "unknown_key");
-    let error = world.answer(&world.token("acme", 1), at(10)).unwrap_err();
-    let kid = KEYS[1].key_id();
-    assert_eq!(error.slug(), "keys_unavailable");
-    assert_eq!(
-        error.to_string(),
-        format!("issuer `acme` has no key `{kid}`, and newer keys could not be fetched")
-    );
-    assert_eq!(world.slug("acme", 0, at(10)), "accepted");
-    assert_eq!(world.slug("acme", 1, at(19)), "keys_unavailable");
-    world.server.set("/jwks", Answer::ok(jwks(&[1])));
-    assert_eq!(world.slug("acme", 1, at(20)), "accepted");
-    assert_eq!(world.slug("acme", 0, at(20)), "unknown_key");
-    assert_eq!(world.server.count("/jwks"), 4);
+    assert_eq!(world.slug("acme", 1, 1000), "keys_unavailable");
+    // And forward: what is too old stays so.
+    assert_eq!(world.slug("acme", 1, 50_100), "keys_unavailable");
+    world.server.set("/jwks", serving(&[1]));
+    assert_eq!(world.slug("acme", 1, 50_200), "accepted");
+}
+
+#[test]
+fn one_dead_and_one_slow_issuer_delay_nobody_else() {
+    let (world, names) = World::many(50);
+    world.server.set("/i07", Answer::Stall(Vec::new()));
+    world.server.set("/i08", Answer::After(Duration::from_millis(1200), Box::new(serving(&[0]))));
+    let ask = |name: &str| {
+        let token = world.token(name, 0);
+        let started = Instant::now();
+        (slug(&world.answer(&token, at(0))), started.elapsed())
+    };
+    thread::scope(|scope| {
+        let (dead, slow) = (scope.spawn(|| ask("i07")), scope.spawn(|| ask("i08")));
+        while world.server.count("/i07") + world.server.count("/i08") < 2 {
+            thread::yield_now();
+        }
+        for name in names.iter().filter(|name| !["i07", "i08"].contains(&name.as_str())) {
+            let (slug, took) = ask(name);
+            assert_eq!(slug, "accepted");
+            assert!(took < Duration::from_millis(800), "{name}: {took:?}");
+        }
+        assert_eq!(dead.join().unwrap().0, "keys_unavailable");
+        assert_eq!(slow.join().unwrap().0, "accepted");
+    });
+    for name in &names {
+        assert_eq!(world.server.count(&format!("/{name}")), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_prefetch_has_the_keys_at_hand_within_its_budget() {
+    let (world, names) = World::many(50);
+    world.server.set("/i07", Answer::Stall(Vec::new()));
+    world.server.set("/i08", Answer::Drip(serving(&[0]).bytes(), Duration::from_millis(20)));
+    world.server.set("/i09", Answer::status(500));
+    let started = Instant::now();
+    let reports = world.store.prefetch(at(0), Duration::from_millis(1000));
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(990) && took < Duration::from_millis(1500), "{took:?}");
+    let reported: BTreeSet<&str> = reports.iter().map(|report| &*report.key_set).collect();
+    assert_eq!((reports.len(), reported), (50, names.iter().map(String::as_str).collect()));
+    for FetchReport { key_set, url, outcome, took } in &reports {
+        assert_eq!(url.as_str(), world.server.url(&format!("/{key_set}")));
+        match &**key_set {
+            "i07" | "i08" => assert_eq!(outcome, &FetchOutcome::CutOff),
+            "i09" => assert!(matches!(outcome, FetchOutcome::Failed { .. })),
+            _ => assert_eq!(outcome, &FETCHED, "{key_set} after {took:?}"),
+        }
+    }
+    // What was cut off is fetched by its first token, and what failed is left alone for a while.
+    world.server.set("/i07", serving(&[0]));
+    world.server.set("/i09", serving(&[0]));
+    let answers: Vec<&str> = ["i06", "i07", "i09"].map(|name| world.slug(name, 0, 1)).into();
+    assert_eq!(answers, ["accepted", "accepted", "keys_unavailable"]);
+    assert_eq!(world.slug("i09", 0, 10), "accepted");
+    for (name, count) in [("i06", 1), ("i07", 2), ("i08", 1), ("i09", 2)] {
+        assert_eq!(world.server.count(&format!("/{name}")), count, "{name}");
+    }
+    // Once more: only what is missing.
+    world.server.set("/i08", serving(&[0]));
+    let reports = world.store.prefetch(at(20), Duration::from_secs(2));
+    assert_eq!(reports.iter().map(|report| &*report.key_set).collect::<Vec<_>>(), ["i08"]);
+    assert!(world.store.prefetch(at(20), Duration::from_secs(2)).is_empty());
+}
+
+#[test]
+fn a_prefetch_without_time_and_one_of_very_many_do_what_they_can() {
+    let (world, names) = World::many(MAX_PREFETCH + 6);
+    let reports = world.store.prefetch(at(0), Duration::ZERO);
+    assert_eq!(reports.len(), MAX_PREFETCH);
+    assert!(reports.iter().all(|report| report.outcome == FetchOutcome::CutOff));
+    let reports = world.store.prefetch(at(0), Duration::from_secs(5));
+    assert_eq!(reports.len(), MAX_PREFETCH);
+    assert!(reports.iter().all(|report| report.outcome == FETCHED));
+    for (number, name) in names.iter().enumerate() {
+        assert_eq!(world.server.count(&format!("/{name}")), usize::from(number < MAX_PREFETCH), "{name}");
+    }
+    assert_eq!(world.store.prefetch(at(0), Duration::from_secs(5)).len(), 6);
+}
+
+#[test]
+fn issuers_who_share_a_place_share_what_is_known_of_it() {
+    const MINUTE: &str = "{ url = \"{server}/jwks\", max_age = 60 }";
+    let world = World::new(&[("acme", ACME), ("globex", MINUTE), ("other", "{ url = \"{server}/other\" }")]);
+    world.server.set("/jwks", serving(&[0]));
+    world.server.set("/other", serving(&[1]));
+    assert_eq!(world.store.prefetch(at(0), Duration::from_secs(5)).len(), 2);
+    for issuer in ["acme", "globex"] {
+        assert_eq!(world.slug(issuer, 0, 1), "accepted");
+        // The place was asked a moment ago, whoever asked.
+        assert_eq!(world.slug(issuer, 1, 9), "unknown_key");
+    }
+    assert_eq!(world.server.count("/jwks"), 1);
+    // A minute's keys are fetched more often, and the hour's are as new.
+    assert_eq!(world.slug("globex", 0, 15), "accepted");
+    assert_eq!(world.server.count("/jwks"), 2);
+    assert_eq!(world.slug("acme", 0, 914), "accepted");
+    assert_eq!(world.server.count("/jwks"), 2);
+    world.server.set("/jwks", Answer::status(500));
+    assert_eq!(world.slug("globex", 0, 914), "keys_unavailable");
+    assert_eq!(world.slug("acme", 0, 920), "accepted");
+    assert_eq!(world.server.count("/jwks"), 3);
+    assert_eq!(world.slug("other", 1, 800), "accepted");
+    assert_eq!(world.server.count("/other"), 1);
+}
+
+#[test]
+fn a_bundle_that_is_swapped_keeps_what_it_still_wants() {
+    let mut world = World::new(&[("acme", ACME), ("globex", "{ url = \"{server}/globex\" }")]);
+    world.server.set("/jwks", serving(&[0]));
+    world.server.set("/globex", serving(&[1]));
+    world.server.set("/moved", serving(&[2]));
+    assert_eq!(world.slug("acme", 0, 0), "accepted");
+    assert_eq!(world.slug("globex", 1, 0), "accepted");
+    let pinned = |world: &World| world.store.ring().keys_of("acme-staff", at(0)).is_some();
+    let held = |world: &World, key_set: &str| world.store.ring().keys_of(key_set, at(1)).is_some();
+    assert!(pinned(&world));
+    // Another issuer joins at the same place, and one goes.
+    world.swap(&[("acme", ACME), ("initech", ACME)]);
+    assert!(pinned(&world) && held(&world, "acme") && held(&world, "initech") && !held(&world, "globex"));
+    assert_eq!(world.store.refresh("globex", at(100)), None);
+    assert_eq!(world.slug("initech", 0, 1), "accepted");
+    assert_eq!((world.server.count("/jwks"), world.server.count("/globex")), (1, 1));
+    // The keys stand elsewhere: those of before are nobody's any more.
+    world.swap(&[("acme", "{ url = \"{server}/moved\" }")]);
+    assert!(!held(&world, "acme"));
+    assert_eq!(world.slug("acme", 0, 1), "unknown_key");
+    assert_eq!(world.slug("acme", 2, 1), "accepted");
+    // A shorter `max_age` holds at once, for what was fetched before too.
+    world.swap(&[("acme", "{ url = \"{server}/moved\", max_age = 60 }")]);
+    world.server.set("/moved", Answer::status(500));
+    assert_eq!(world.slug("acme", 2, 60), "accepted");
+    assert_eq!(world.slug("acme", 2, 61), "keys_unavailable");
+    // Pinned keys take the place of fetched ones.
+    let set = jwks(&[3]).replace("\":", "\" = ");
+    world.swap(&[("acme", &format!("{{ inline = {set} }}"))]);
+    assert_eq!(world.slug("acme", 3, 1_000), "accepted");
+    assert_eq!(world.store.refresh("acme", at(1_000)), None);
+    assert_eq!(world.store.prefetch(at(1_000), Duration::from_secs(1)), []);
+}
+
+/// What is fetched while the bundle is swapped goes to those who want it now.
+#[test]
+fn a_swap_while_keys_are_fetched_loses_nothing() {
+    let world = World::acme();
+    world.server.set("/jwks", Answer::After(Duration::from_millis(300), Box::new(serving(&[0]))));
+    let next = World::bundle(&world.server, &[("initech", ACME)]);
+    thread::scope(|scope| {
+        let early = scope.spawn(|| world.refresh("acme", 0));
+        while world.server.count("/jwks") == 0 {
+            thread::yield_now();
+        }
+        world.store.adopt(&next);
+        assert_eq!(early.join().unwrap(), FETCHED);
+    });
+    let ring = world.store.ring();
+    assert!(ring.keys_of("initech", at(0)).is_some() && ring.keys_of("acme", at(0)).is_none());
+    assert_eq!(world.server.count("/jwks"), 1);
 }
