@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cedar_gate::authorizer::{Answered, Authorizer};
+use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::policies::PolicyVersion;
 use cedar_gate::event::AuthorizerEvent;
+use cedar_gate::jose::Need;
 use cedar_gate::record::{DecisionRecord, Outcome};
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
@@ -16,6 +18,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Format;
+use crate::keys::{Fetched, Keys, Network};
+use crate::remedy;
 use crate::shell::{self, Answer, Failure};
 
 #[derive(clap::Args)]
@@ -33,6 +37,8 @@ pub(crate) struct Args {
     /// Read many events from stdin, one JSON line each.
     #[arg(long)]
     batch: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 const HELP: &str = r#"stdout has the bytes of the Lambda's answer, stderr a short why.
@@ -98,18 +104,22 @@ enum Moment {
 
 pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Failure> {
     let bundle = shell::load_bundle(root)?;
-    let Some(path) = &args.event else { return batch(&shell::authorizer(bundle)?, args.now) };
+    let Some(path) = &args.event else {
+        let asked = Asked::new(bundle, args.network)?;
+        return batch(&asked, args.now);
+    };
     // The key is read after the event: `cedar-gate token mint`, which makes it, may be what writes to this pipe.
     let event = shell::read_input(path, AuthorizerEvent::MAX_BYTES as u64)?;
-    let authorizer = shell::authorizer(bundle)?;
+    let Asked { authorizer, keys } = Asked::new(bundle, args.network)?;
     let now = args.now.map_or_else(shell::now, Ok)?;
-    let answered = authorizer.answer(&event, now);
+    let (answered, fetched) = keys.answer(&authorizer, &event, now);
     if args.json || format == Format::Json {
         let response = response(&answered)?;
         shell::print_document(&report(None, &answered, response.as_deref()))?;
     } else {
         shell::print_bytes(&wire_bytes(&answered.reply)?)?;
-        shell::talk(&why(&answered.record, &authorizer));
+        let why = why(&answered.record, &authorizer);
+        shell::talk(&format!("{why}{}", about_keys(&answered, &fetched, authorizer.bundle())));
     }
     Ok(match answered.record.outcome {
         Outcome::Allow => Answer::Yes,
@@ -118,9 +128,31 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     })
 }
 
-fn batch(authorizer: &Authorizer, now: Option<Timestamp>) -> Result<Answer, Failure> {
+/// A few lines more where keys were needed and are not there.
+fn about_keys(answered: &Answered, fetched: &Fetched, bundle: &Bundle) -> String {
+    let Some(Need::Keys { key_set }) = &answered.need else { return String::new() };
+    let issuer = remedy::by_key_set(key_set, bundle).filter(|_| answered.record.outcome == Outcome::Fault);
+    let next = issuer.map(|issuer| format!("next: {}", remedy::keys_unavailable(issuer, fetched)));
+    fetched.failure().into_iter().chain(next).map(|line| format!("\n  {}", shell::printable(&line))).collect()
+}
+
+/// Who is asked, and the keys to answer by.
+struct Asked {
+    authorizer: Authorizer,
+    keys: Keys,
+}
+
+impl Asked {
+    fn new(bundle: Bundle, network: Network) -> Result<Self, Failure> {
+        let authorizer = shell::authorizer(bundle)?;
+        let keys = Keys::of(authorizer.bundle(), network);
+        Ok(Self { authorizer, keys })
+    }
+}
+
+fn batch(asked: &Asked, now: Option<Timestamp>) -> Result<Answer, Failure> {
     shell::each_line(|line| {
-        let answer = line.clone().and_then(|line| batch_line(authorizer, now, line));
+        let answer = line.clone().and_then(|line| batch_line(asked, now, line));
         answer.unwrap_or_else(|error| {
             let id = line.ok().and_then(id_of);
             match id {
@@ -132,7 +164,7 @@ fn batch(authorizer: &Authorizer, now: Option<Timestamp>) -> Result<Answer, Fail
     Ok(Answer::Yes)
 }
 
-fn batch_line(authorizer: &Authorizer, now: Option<Timestamp>, line: &str) -> Result<String, String> {
+fn batch_line(asked: &Asked, now: Option<Timestamp>, line: &str) -> Result<String, String> {
     let line: BatchLine<'_> =
         serde_json::from_str(line).map_err(|error| format!("the line is not understood: {error}"))?;
     let now = match (line.now, now) {
@@ -143,7 +175,7 @@ fn batch_line(authorizer: &Authorizer, now: Option<Timestamp>, line: &str) -> Re
         (None, Some(now)) => now,
         (None, None) => shell::now().map_err(|_| "the clock cannot be read".to_owned())?,
     };
-    let answered = authorizer.answer(line.event.get().as_bytes(), now);
+    let (answered, _) = asked.keys.answer(&asked.authorizer, line.event.get().as_bytes(), now);
     let response = response(&answered).map_err(|_| "the response is not JSON".to_owned())?;
     serde_json::to_string(&report(line.id, &answered, response.as_deref())).map_err(|error| error.to_string())
 }
@@ -264,9 +296,6 @@ fn next_step(record: &DecisionRecord) -> Option<String> {
         }
         (Outcome::Fault, "wrong_api_kind") => {
             "see `kind` of that [[api]] in schema/authorizer.toml".to_owned()
-        }
-        (Outcome::Fault, "keys_unavailable") => {
-            "a development issuer's key is made by: cedar-gate token mint".to_owned()
         }
         (Outcome::Fault, "malformed_event" | "malformed_arn") => {
             "give the JSON that API Gateway sends to an authorizer; see the example in: cedar-gate help authorize"

@@ -2,6 +2,7 @@
 
 mod add;
 mod list;
+mod probe;
 
 use std::path::Path;
 
@@ -18,11 +19,14 @@ pub(crate) enum Command {
     /// List the issuers: kind of token, where their keys come from, what they may confer.
     #[command(after_help = "Example:\n  cedar-gate issuer list")]
     List,
+    /// Ask an issuer for its keys, and say which of its tokens would be believed.
+    Probe(probe::Args),
 }
 
 pub(crate) fn run(root: &Path, format: Format, command: &Command) -> Result<Answer, Failure> {
     match command {
         Command::Add(args) => add::run(root, format, args),
         Command::List => list::run(root, format),
+        Command::Probe(args) => probe::run(root, format, args),
     }
 }

@@ -7,6 +7,8 @@ mod batch;
 mod check;
 mod demo;
 mod issuer;
+mod keys;
+mod remedy;
 mod routes;
 mod shell;
 mod token;

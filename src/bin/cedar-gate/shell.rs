@@ -411,3 +411,13 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
         (_, None) => format!("{number} {noun}s"),
     }
 }
+
+/// Seconds in the largest unit that they fill: `90 s`, `15 min`, `36 h`, `9 days`.
+pub(crate) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        172_800.. => format!("{} days", seconds / 86_400),
+    }
+}

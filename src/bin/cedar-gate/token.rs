@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cedar_gate::bundle::Bundle;
 use cedar_gate::credential::BearerToken;
 use cedar_gate::entities::principal_id;
 use cedar_gate::jose::{self, TokenError, VerifiedClaims};
@@ -15,6 +16,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Format;
+use crate::keys::{Fetched, Keys, Network};
+use crate::remedy;
 use crate::shell::{self, Answer, Failure};
 
 /// A year, in seconds: who needs a longer development token mints another.
@@ -68,6 +71,8 @@ pub(crate) struct MintArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 the authorizer accepts it, 1 it does not, 2 could not answer.
 
+Issuers are asked for their keys, where the bundle has none; --offline forbids it.
+
 Examples:
   cedar-gate token inspect \"$TOKEN\"
   cedar-gate token mint --issuer dev --sub alice --tenant acme | cedar-gate token inspect")]
@@ -78,6 +83,8 @@ pub(crate) struct InspectArgs {
     /// The moment to judge for: RFC 3339, or seconds since the epoch. Without it, the clock.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// What `token inspect --format json` prints.
@@ -90,6 +97,8 @@ struct Report {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     principal: Option<PrincipalReport>,
 }
@@ -163,26 +172,47 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
     let text = text.trim();
     let text = text.strip_prefix("Bearer ").unwrap_or(text);
     let now = args.now.map_or_else(shell::now, Ok)?;
-    let verified = match BearerToken::new(text) {
-        Some(token) => jose::verify(&token, bundle.issuers(), bundle.keys(), now),
-        None if text.is_empty() => Err(TokenError::Missing),
-        None => Err(TokenError::TooLarge { bytes: text.len() }),
-    };
+    let keys = Keys::of(&bundle, args.network);
+    let (verified, fetched) = verify(text, &bundle, &keys, now);
     let mut parts = text.split('.');
     let (header, claims) = (decoded(parts.next()), decoded(parts.next()));
+    let refused = verified.as_ref().err();
     let report = Report {
+        accepted: verified.is_ok(),
+        reason: refused.map(TokenError::slug),
+        detail: refused.map(ToString::to_string),
+        help: refused.and_then(|error| remedy::for_token(error, &claims, &bundle, &fetched, now)),
+        principal: verified.as_ref().ok().map(principal),
         header,
         claims,
-        accepted: verified.is_ok(),
-        reason: verified.as_ref().err().map(TokenError::slug),
-        detail: verified.as_ref().err().map(ToString::to_string),
-        principal: verified.as_ref().ok().map(principal),
     };
     match format {
         Format::Json => shell::print_json("cedar-gate/token-inspect/1", &report)?,
         Format::Text => shell::print(&as_text(&report))?,
     }
     Ok(if report.accepted { Answer::Yes } else { Answer::No })
+}
+
+/// Verifies as the authorizer does, by keys that are fetched where they are needed.
+fn verify(
+    text: &str,
+    bundle: &Bundle,
+    keys: &Keys,
+    now: Timestamp,
+) -> (Result<VerifiedClaims, TokenError>, Fetched) {
+    let Some(token) = BearerToken::new(text) else {
+        let error = match text {
+            "" => TokenError::Missing,
+            text => TokenError::TooLarge { bytes: text.len() },
+        };
+        return (Err(error), Fetched::Nothing);
+    };
+    let verify = || jose::verify(&token, bundle.issuers(), &keys.ring(), now);
+    let verified = verify();
+    match verified.as_ref().err().and_then(TokenError::need).map(|need| keys.fetch(&need, now)) {
+        None => (verified, Fetched::Nothing),
+        Some(fetched) => (verify(), fetched),
+    }
 }
 
 fn principal(claims: &VerifiedClaims) -> PrincipalReport {
@@ -227,6 +257,9 @@ fn as_text(report: &Report) -> String {
                 "refused:".red().bold(),
                 detail.as_deref().unwrap_or_default()
             ));
+            if let Some(help) = &report.help {
+                text.push_str(&format!("  help: {}\n", shell::printable(help)));
+            }
         }
     }
     text

@@ -19,8 +19,10 @@ const HELP: &str = "\
 Exit codes: 0 written (or, with --dry-run, printed), 2 refused: nothing was written.
 
 Examples:
-  cedar-gate issuer add --provider cognito --name acme --pool eu-west-1_AbC123456 --client-id 1example23456789 --tenant acme --role clerk
-  cedar-gate issuer add --provider oidc --name partner --issuer https://idp.partner.example --audience orders-api --role auditor --dry-run";
+  cedar-gate issuer add --provider cognito --name acme --pool eu-west-1_AbC123456 \\
+    --client-id 1example23456789 --tenant acme --role clerk
+  cedar-gate issuer add --provider oidc --name partner --issuer https://idp.partner.example \\
+    --audience orders-api --role auditor --dry-run";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]

@@ -17,7 +17,7 @@ use crate::shell::{self, Answer, Failure};
 pub(super) struct IssuerReport<'a> {
     pub(super) name: &'a str,
     provider: &'static str,
-    issuer: &'a str,
+    pub(super) issuer: &'a str,
     token_use: &'static str,
     /// `null`: any.
     audience: Option<Vec<&'a str>>,
@@ -27,14 +27,14 @@ pub(super) struct IssuerReport<'a> {
     /// `null`: any.
     tenants: Option<Vec<&'a str>>,
     tenant_claim: Option<&'a str>,
-    keys: KeysReport<'a>,
+    pub(super) keys: KeysReport<'a>,
     development: bool,
 }
 
 /// Where an issuer's keys are.
 #[derive(Serialize)]
 #[serde(tag = "source", rename_all = "kebab-case")]
-enum KeysReport<'a> {
+pub(super) enum KeysReport<'a> {
     Development,
     File { file: &'a str, keys: usize },
     Inline { keys: usize },
@@ -61,6 +61,37 @@ impl<'a> IssuerReport<'a> {
             development: issuer.development(),
         }
     }
+
+    /// Whom a token must be for, and where it says so.
+    pub(super) fn audience_in_words(&self) -> String {
+        in_claim(&list_or_any(self.audience.as_deref()), &self.audience_claims.join("` or `"))
+    }
+
+    /// Whose people they are, and where a token says so.
+    pub(super) fn tenants_in_words(&self) -> String {
+        let tenants = list_or_any(self.tenants.as_deref());
+        self.tenant_claim.map_or(tenants.clone(), |claim| in_claim(&tenants, claim))
+    }
+
+    /// What it may confer, and where a token says so.
+    pub(super) fn roles_in_words(&self) -> String {
+        match (self.roles, self.roles_claim) {
+            ([], _) | (_, None) => "none".to_owned(),
+            (roles, Some(claim)) => in_claim(&roles.join(", "), claim),
+        }
+    }
+}
+
+fn list_or_any(names: Option<&[&str]>) -> String {
+    match names {
+        None => "any".to_owned(),
+        Some([]) => "none".to_owned(),
+        Some(names) => names.join(", "),
+    }
+}
+
+fn in_claim(values: &str, claim: &str) -> String {
+    format!("{values} in `{claim}`")
 }
 
 impl<'a> KeysReport<'a> {
@@ -86,8 +117,16 @@ impl<'a> KeysReport<'a> {
         }
     }
 
+    /// How long keys are believed at most, in seconds.
+    pub(super) fn max_age(&self) -> Option<u64> {
+        match self {
+            Self::Url { max_age, .. } | Self::Discovery { max_age, .. } => Some(max_age.unsigned_abs()),
+            Self::Development | Self::File { .. } | Self::Inline { .. } | Self::Secret { .. } => None,
+        }
+    }
+
     /// A few words: an address is mostly below the `iss`, and is shown by `--format json` and `issuer probe`.
-    fn in_short(&self) -> String {
+    pub(super) fn in_short(&self) -> String {
         match self {
             Self::Development => "this machine's development key".to_owned(),
             Self::File { file, keys } => format!("{file}, {}", shell::count(*keys, "key")),

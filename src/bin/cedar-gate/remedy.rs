@@ -1,0 +1,153 @@
+//! What a person can do about a token that is refused.
+
+use cedar_gate::bundle::Bundle;
+use cedar_gate::jose::issuer::{KeySource, TokenUse};
+use cedar_gate::jose::{Malformation, TokenError, TrustedIssuer};
+use cedar_gate::time::Timestamp;
+use serde_json::Value;
+
+use crate::keys::Fetched;
+use crate::shell;
+
+/// What to do about a refusal, where there is something to do. `claims` are the token's own, verified or not.
+pub(crate) fn for_token(
+    error: &TokenError,
+    claims: &Value,
+    bundle: &Bundle,
+    fetched: &Fetched,
+    now: Timestamp,
+) -> Option<String> {
+    let text = match error {
+        TokenError::Missing => "give it as an argument, or on stdin".to_owned(),
+        TokenError::Malformed(Malformation::Parts) => {
+            "a JWT has three parts with dots between; a token of another form is its issuer's secret"
+                .to_owned()
+        }
+        TokenError::Malformed(Malformation::Base64(_)) => {
+            "copy the token whole, and nothing beside it".to_owned()
+        }
+        TokenError::Algorithm | TokenError::UnsupportedHeader { .. } => {
+            "its issuer must sign it otherwise".to_owned()
+        }
+        TokenError::UnknownIssuer { .. } => unknown_issuer(claims.get("iss")?.as_str()?, bundle),
+        TokenError::UnknownKeyId { key_set: Some(key_set), .. } => unknown_key(by_key_set(key_set, bundle)?),
+        TokenError::KeysUnavailable { key_set } | TokenError::KeysOutdated { key_set, .. } => {
+            let next = keys_unavailable(by_key_set(key_set, bundle)?, fetched);
+            match fetched.failure() {
+                Some(failure) => format!("{failure}; {next}"),
+                None => next,
+            }
+        }
+        TokenError::BadSignature => {
+            "it was changed on its way, or somebody else signed it: get a new one".to_owned()
+        }
+        TokenError::AmbiguousKey { .. } => "its issuer must write a `kid` into its header".to_owned(),
+        TokenError::Expired { expired_at, .. } => {
+            format!("it expired {} ago: get a new one{}", between(*expired_at, now), leeway(*expired_at, now))
+        }
+        TokenError::NotYetValid { valid_from, .. } => {
+            let wait = between(now, *valid_from);
+            format!("it will be valid in {wait}, if this clock is right{}", leeway(now, *valid_from))
+        }
+        TokenError::WrongAudience { issuer, .. } => {
+            let accepted = by_name(issuer, bundle)?.audiences()?.join("`, `");
+            format!("accepted are `{accepted}`; `audience` in the issuer's file lists them")
+        }
+        TokenError::WrongTokenUse { expected, .. } => wrong_token_use(*expected).to_owned(),
+        TokenError::WrongType { issuer, .. } => format!(
+            "{}; `typ` in the issuer's file says what its tokens carry",
+            wrong_token_use(by_name(issuer, bundle)?.token_use())
+        ),
+        TokenError::WrongTenant { issuer, .. } => {
+            let tenants = by_name(issuer, bundle)?.tenants()?.join("`, `");
+            format!("the issuer may speak for `{tenants}`; `tenant` in its file lists them")
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// What to do where keys of an issuer are not there.
+pub(crate) fn keys_unavailable(issuer: &TrustedIssuer, fetched: &Fetched) -> String {
+    let name = issuer.name();
+    match (fetched, issuer.keys()) {
+        (Fetched::Failed(_), _) => format!("ask it again with: cedar-gate issuer probe {name}"),
+        (Fetched::Forbidden, _) => "leave out --offline to have them fetched".to_owned(),
+        (_, KeySource::Development) => "its key is made by: cedar-gate token mint".to_owned(),
+        (_, KeySource::Secret(secret)) => format!("its secret is expected in {}", secret.source),
+        (_, _) => format!("see why with: cedar-gate issuer probe {name}"),
+    }
+}
+
+/// The issuer whose keys have that name.
+pub(crate) fn by_key_set<'b>(key_set: &str, bundle: &'b Bundle) -> Option<&'b TrustedIssuer> {
+    bundle.issuers().iter().find(|issuer| issuer.key_set().as_ref() == key_set)
+}
+
+fn by_name<'b>(name: &str, bundle: &'b Bundle) -> Option<&'b TrustedIssuer> {
+    bundle.issuers().iter().find(|issuer| issuer.name() == name)
+}
+
+/// An issuer that is nearly trusted, or else the command that trusts it.
+fn unknown_issuer(iss: &str, bundle: &Bundle) -> String {
+    let plain = |iss: &str| iss.trim_end_matches('/').to_ascii_lowercase();
+    if let Some(near) = bundle.issuers().iter().find(|issuer| plain(issuer.issuer()) == plain(iss)) {
+        return format!(
+            "`{}` is trusted as `{}`: `issuer` in its file must be the token's `iss`, character by character",
+            near.issuer(),
+            near.name()
+        );
+    }
+    let pool = iss.strip_prefix("https://cognito-idp.").and_then(|rest| rest.split_once(".amazonaws.com/"));
+    let address = match pool {
+        Some((_, pool)) if is_plain(pool) => format!("--provider cognito --pool {pool} --client-id ID"),
+        // The text of a token must not become a part of a command that somebody pastes.
+        _ if is_plain(iss) => format!("--provider oidc --issuer {iss} --audience AUDIENCE"),
+        _ => "--provider oidc --issuer URL --audience AUDIENCE".to_owned(),
+    };
+    format!("to trust it: cedar-gate issuer add --name NAME {address}")
+}
+
+/// Whether a shell takes a text as one word, and as it is.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+    !text.is_empty() && text.len() <= 200 && !text.starts_with('-') && text.bytes().all(is_plain)
+}
+
+fn unknown_key(issuer: &TrustedIssuer) -> String {
+    match issuer.keys() {
+        KeySource::File(file) => {
+            format!("its keys are pinned: add the new one to policies/issuers/{}", file.as_str())
+        }
+        KeySource::Inline(_) => "its keys are pinned: add the new one to its file".to_owned(),
+        KeySource::Development => "this machine's key was made anew: mint a new token".to_owned(),
+        KeySource::Published(_) | KeySource::Secret(_) => {
+            format!("the keys that it publishes are shown by: cedar-gate issuer probe {}", issuer.name())
+        }
+    }
+}
+
+fn wrong_token_use(expected: TokenUse) -> &'static str {
+    match expected {
+        TokenUse::Access => {
+            "send the access token: an ID token tells a client who signed in, and opens no API"
+        }
+        TokenUse::Id => "send the ID token: its issuer's file asks for it",
+        TokenUse::Any => "send an access or ID token",
+    }
+}
+
+fn between(earlier: Timestamp, later: Timestamp) -> String {
+    let millis = later.unix_millis().saturating_sub(earlier.unix_millis());
+    shell::duration(millis.unsigned_abs() / 1_000)
+}
+
+/// The way out where clocks differ by no more than can be allowed for.
+fn leeway(earlier: Timestamp, later: Timestamp) -> &'static str {
+    let apart = later.unix_millis().saturating_sub(earlier.unix_millis());
+    if (0..=120_000).contains(&apart) {
+        "; `leeway` in the issuer's file allows for clocks that differ"
+    } else {
+        ""
+    }
+}
