@@ -18,6 +18,7 @@ pub mod finding;
 mod layout;
 pub(crate) mod nesting;
 pub mod policies;
+pub mod propagation;
 pub mod revocations;
 pub mod roles;
 pub mod source;

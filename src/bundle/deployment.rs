@@ -82,6 +82,8 @@ pub struct Api {
     pub response: ResponseForm,
     /// What a caller without a valid token gets.
     pub unauthorized: UnauthorizedForm,
+    /// How long the gateway answers from its cache, in seconds. Only 0 loads.
+    pub result_ttl_seconds: u32,
     /// Where the caller's token stands.
     pub token: Vec<TokenSource>,
     /// Path prefixes that custom domain names put before the API's own paths.
@@ -395,6 +397,7 @@ fn read_api(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Option<Api> 
         (None, ApiKind::Http | ApiKind::AppSync) => UnauthorizedForm::Deny,
     };
     let Scope::Request = file.scope;
+    let result_ttl_seconds = file.result_ttl_seconds.as_ref().map_or(0, |ttl| *ttl.get_ref());
     if let Some(ttl) = file.result_ttl_seconds.filter(|ttl| *ttl.get_ref() != 0) {
         let message = format!(
             "API `{api}` caches answers for {} s, but an answer speaks of the asked method alone",
@@ -432,6 +435,7 @@ fn read_api(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Option<Api> 
         resource_policy,
         response,
         unauthorized,
+        result_ttl_seconds,
         token,
         base_paths: file.base_paths.into_iter().map(Spanned::into_inner).collect(),
         usage_keys,
