@@ -9,6 +9,7 @@ mod demo;
 mod issuer;
 mod keys;
 mod remedy;
+mod revoke;
 mod routes;
 mod shell;
 mod token;
@@ -98,6 +99,8 @@ enum Command {
     Issuer(issuer::Command),
     /// Verify JSON Web Signatures by the authorizer's own rules, one JSON line a test.
     Jws(batch::JwsArgs),
+    /// Refuse tokens before they expire: of a subject, of a client, or one token.
+    Revoke(revoke::Args),
     /// Show the route table, and the schema that is generated from it.
     #[command(subcommand)]
     Routes(routes::Command),
@@ -135,6 +138,7 @@ fn run() -> ExitCode {
         Command::Eval(args) => batch::eval(&args),
         Command::Issuer(command) => issuer::run(&cli.bundle, cli.format, &command),
         Command::Jws(args) => batch::jws(&args),
+        Command::Revoke(args) => revoke::run(&cli.bundle, cli.format, &args),
         Command::Routes(command) => routes::run(&cli.bundle, cli.format, &command),
         Command::Token(command) => token::run(&cli.bundle, cli.format, &command),
     };

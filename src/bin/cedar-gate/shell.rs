@@ -1,5 +1,6 @@
 //! What the commands share: reading a bundle, the clock, the development key, and how a failure is shown.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::finding::{BundleErrors, Finding};
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::fetch::{self, FetchError};
-use cedar_gate::jose::{Algorithm, JwkSet};
+use cedar_gate::jose::{Algorithm, JwkSet, TrustedIssuer};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::DevelopmentKey;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
@@ -174,6 +175,16 @@ pub(crate) fn load_bundle(root: &Path) -> Result<Bundle, Failure> {
     Bundle::load(&files).map_err(|errors| Failure::Bundle(Box::new((errors, files))))
 }
 
+/// The issuer with that alias.
+pub(crate) fn issuer_named<'b>(bundle: &'b Bundle, alias: &str) -> Result<&'b TrustedIssuer, Failure> {
+    let issuers = || bundle.issuers().iter();
+    issuers().find(|issuer| issuer.name() == alias).ok_or_else(|| {
+        let known: BTreeSet<&str> = issuers().map(TrustedIssuer::name).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        Failure::Message(format!("no issuer `{alias}` in policies/issuers: there are {known}"))
+    })
+}
+
 /// Gives the bundle's development issuers this machine's public key, where one has been made: what the Lambda does.
 pub(crate) fn add_development_keys(bundle: &mut Bundle) -> Result<(), Failure> {
     fetch::add_development_keys(bundle).map_err(|error| {
@@ -309,6 +320,20 @@ pub(crate) fn write_whole(path: &Path, text: &str, readers: Readers) -> io::Resu
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// The same through a link, which goes on leading where it led.
+pub(crate) fn write_through(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
+    write_whole(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), text, readers)
+}
+
+/// Holds a folder until the lock is dropped: another that asks for it waits. `None` where the system knows no locks on
+/// folders, or there is no folder.
+#[expect(clippy::disallowed_methods, reason = "the command line is where files are read")]
+pub(crate) fn lock_folder(folder: &Path) -> Option<fs::File> {
+    let folder = fs::File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
 }
 
 /// Reads a file, or stdin for `-`, up to `limit` bytes.

@@ -122,11 +122,7 @@ pub(crate) fn run(root: &Path, format: Format, command: &Command) -> Result<Answ
 
 fn mint(root: &Path, format: Format, args: &MintArgs) -> Result<Answer, Failure> {
     let bundle = shell::load_bundle(root)?;
-    let known: Vec<&str> = bundle.issuers().iter().map(jose::TrustedIssuer::name).collect();
-    let Some(issuer) = bundle.issuers().iter().find(|issuer| issuer.name() == args.issuer) else {
-        let message = format!("no issuer `{}` in policies/issuers: there are {}", args.issuer, sorted(known));
-        return Err(Failure::Message(message));
-    };
+    let issuer = shell::issuer_named(&bundle, &args.issuer)?;
     if !issuer.development() {
         let message = format!(
             "issuer `{}` is no development issuer: only its provider can sign for it; take one whose file says keys = \"development\"",
@@ -276,9 +272,4 @@ fn parse_claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     Ok((name.to_owned(), value))
-}
-
-fn sorted(mut names: Vec<&str>) -> String {
-    names.sort_unstable();
-    names.join(", ")
 }
