@@ -37,7 +37,7 @@ impl Keys {
 
     /// Fetches what is needed. Whether asking once more is worth it, and why it could not be fetched.
     pub(crate) fn fetch(&self, need: &Need, now: Timestamp) -> Fetched {
-        let Need::Keys { key_set } = need;
+        let Need::Keys { key_set } = need else { return Fetched::Nothing };
         if self.network.offline {
             return Fetched::Forbidden;
         }
@@ -57,7 +57,7 @@ impl Keys {
         event: &[u8],
         now: Timestamp,
     ) -> (Answered, Fetched) {
-        let ask = || authorizer.answer_with(event, Evidence { keys: &self.ring() }, now);
+        let ask = || authorizer.answer_with(event, Evidence { keys: &self.ring(), introspected: None }, now);
         let answered = ask();
         let Some(need) = &answered.need else { return (answered, Fetched::Nothing) };
         match self.fetch(need, now) {

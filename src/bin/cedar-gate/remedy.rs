@@ -121,7 +121,7 @@ fn unknown_key(issuer: &TrustedIssuer) -> String {
         }
         KeySource::Inline(_) => "its keys are pinned: add the new one to its file".to_owned(),
         KeySource::Development => "this machine's key was made anew: mint a new token".to_owned(),
-        KeySource::Published(_) | KeySource::Secret(_) => {
+        KeySource::Published(_) | KeySource::Secret(_) | KeySource::Opaque => {
             format!("the keys that it publishes are shown by: cedar-gate issuer probe {}", issuer.name())
         }
     }

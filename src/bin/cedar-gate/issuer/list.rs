@@ -121,7 +121,11 @@ impl<'a> KeysReport<'a> {
     pub(super) fn max_age(&self) -> Option<u64> {
         match self {
             Self::Url { max_age, .. } | Self::Discovery { max_age, .. } => Some(max_age.unsigned_abs()),
-            Self::Development | Self::File { .. } | Self::Inline { .. } | Self::Secret { .. } => None,
+            Self::Development
+            | Self::File { .. }
+            | Self::Inline { .. }
+            | Self::Secret { .. }
+            | Self::None => None,
         }
     }
 

@@ -179,7 +179,7 @@ fn keys_of(issuer: &TrustedIssuer, bundle: &Bundle, http: &HttpClient) -> Result
             reason: "this machine has no development key yet".to_owned(),
             help: Some(format!("cedar-gate token mint --issuer {} --sub NAME makes it", issuer.name())),
         }),
-        KeySource::Secret(_) => {
+        KeySource::Secret(_) | KeySource::Opaque => {
             Ok(KeysFound { url: None, fresh_seconds: None, keys: Vec::new(), skipped: Vec::new() })
         }
     }
