@@ -19,7 +19,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from gateway import ACCOUNT, ORIGIN, ROOT, STAGE, Emulator, Stack, package
+from emulator import Emulator
+from gateway import ACCOUNT, ORIGIN, ROOT, STAGE, Stack, package
 
 BOOTSTRAP = Path(os.environ.get("BOOTSTRAP", ROOT / "target" / "debug" / "bootstrap"))
 CEDAR_GATE = Path(os.environ.get("CEDAR_GATE", ROOT / "target" / "debug" / "cedar-gate"))
