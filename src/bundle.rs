@@ -175,6 +175,11 @@ impl Bundle {
         }
     }
 
+    /// Gives an issuer that signs with a shared secret the keys made of it, which stand outside of the bundle.
+    pub(crate) fn add_shared_secret(&mut self, key_set: &str, keys: JwkSet) {
+        self.keys.insert(key_set, keys);
+    }
+
     /// Whether an issuer of the bundle signs with this machine's development key.
     #[must_use]
     pub fn wants_development_keys(&self) -> bool {

@@ -4,19 +4,26 @@
 //! ```text
 //! files           a bundle's files, and this machine's development key
 //! http            one client: https, a few seconds, half a megabyte
+//! secrets         what issuers share with us, from the environment or a file
 //! keys            the issuers' published keys: fetched, kept, believed for a while
 //!   discovery     where an issuer's metadata says that its keys are
 //!   freshness     how long keys are believed, and when they are asked for again
+//! introspection   what an issuer says about an opaque token
 //! ```
 
 mod files;
 
 pub mod http;
 
+pub mod secrets;
+
 mod discovery;
 mod freshness;
 
 pub mod keys;
 
+pub mod introspection;
+
 pub use discovery::MetadataError;
 pub use files::{DEVELOPMENT_JWKS, FetchError, add_development_keys, development_home, read_bundle};
+pub use secrets::read_secrets;

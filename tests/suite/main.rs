@@ -24,6 +24,8 @@ mod facts;
 #[cfg(feature = "cli")]
 mod https;
 #[cfg(feature = "cli")]
+mod introspection;
+#[cfg(feature = "cli")]
 mod loopback;
 #[cfg(feature = "cli")]
 mod opaque;
