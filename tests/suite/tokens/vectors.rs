@@ -791,6 +791,12 @@ fn accepted_workshop(v: &mut Vectors) {
         json!({ "sub": "cli" }),
         json!({ "principal": "Client", "subject": "cli" }),
     );
+    v.accept_workshop(
+        "workshop-cnf",
+        "bound to a key that somebody else checks",
+        json!({ "cnf": { "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" } }),
+        json!({}),
+    );
     let at_jwt =
         sign(&key("workshop"), r#"{"alg":"ES256","typ":"at+jwt"}"#, &workshop(json!({})).to_string());
     v.accept("workshop-at-jwt", "any kind of token", at_jwt, workshop_answer());
@@ -1868,6 +1874,22 @@ fn refused_kind(v: &mut Vectors) {
 }
 
 fn refused_claims(v: &mut Vectors) {
+    let bound = "the token is bound to its sender's key (`cnf`), which nothing checks for issuer `partner`";
+    for (name, about, cnf) in [
+        (
+            "cnf-dpop",
+            "bound to a key by DPoP (RFC 9449 §6.1)",
+            json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }),
+        ),
+        (
+            "cnf-mtls",
+            "bound to a certificate (RFC 8705 §3.1)",
+            json!({ "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" }),
+        ),
+        ("cnf-unknown", "bound to something unknown", json!(7)),
+    ] {
+        v.refuse_partner(name, about, json!({ "cnf": cnf }), "sender_constrained", bound);
+    }
     let identifier = |claim: &str| {
         format!("claim `{claim}` is not a string of 1 to 255 characters without control characters")
     };
