@@ -1,6 +1,10 @@
 //! Opaque tokens: what an issuer's answer is worth (RFC 7662), and that nothing else is ever believed.
 
+use std::path::Path;
+
+use cedar_gate::bundle::Bundle;
 use cedar_gate::credential::BearerToken;
+use cedar_gate::fetch::read_bundle;
 use cedar_gate::jose::{
     AnswerError, Introspected, JwkSet, KeyRing, Need, PrincipalKind, TokenError, TrustedIssuer,
     TrustedIssuers, VerifiedClaims, verify_token,
@@ -107,6 +111,38 @@ fn an_active_token_is_what_its_issuer_says() {
             Ok("u-42".to_owned()),
             "{changes}"
         );
+    }
+}
+
+/// Whoever asks for the issuer of an opaque token finds the one with the deny list, in a whole bundle too.
+#[test]
+fn an_active_token_that_we_revoked_is_refused() {
+    for (list, revoked) in [
+        ("sub = \"u-42\"", true),
+        ("client = \"web\"", true),
+        ("jti = \"j-1\"", true),
+        ("sub = \"u-43\"", false),
+        ("jti = \"j-2\"", false),
+    ] {
+        let mut files = read_bundle(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let issuer = r#"
+            name = "idp"
+            issuer = "https://idp.acme.example"
+            provider = "oidc"
+            token_use = "access"
+            audience = ["https://orders.example"]
+            introspection = { url = "https://idp.acme.example/i", client_id = "gate", client_secret = { env = "S" } }
+        "#;
+        files.insert("policies/issuers/idp.toml".to_owned(), issuer.as_bytes().to_vec());
+        let entry = format!("[[revoke]]\nissuer = \"idp\"\n{list}\n");
+        files.insert("policies/revocations.toml".to_owned(), entry.into_bytes());
+        let bundle = Bundle::load(&files).unwrap();
+        let token = BearerToken::new("opaque").unwrap();
+        let asked = bundle.issuers().introspecting(&token).unwrap();
+        let said = answer(json!({})).to_string().into_bytes();
+        let said = Introspected::new(asked, &token, now(), said).unwrap();
+        let verified = verify_token(&token, bundle.issuers(), bundle.keys(), Some(&said), now());
+        assert_eq!(verified.err().map(|error| error.slug()), revoked.then_some("revoked"), "{list}");
     }
 }
 
