@@ -95,9 +95,10 @@ impl Bundle {
         let versions = Versions::load(files, &folders, deployment.as_ref(), findings);
         check_issuers(&issuers, &policies, vocabulary.as_ref(), findings);
         let known = known_issuers(files, &issuers);
-        let mut revocations = revocations::load(files, known.as_ref(), findings);
+        let revocations = revocations::load(files, known.as_ref(), findings);
         for ReadIssuer { issuer, .. } in &mut issuers {
-            issuer.set_revocations(revocations.remove(issuer.name()).unwrap_or_default());
+            // More than one may bear the alias, and each of them refuses the same.
+            issuer.set_revocations(revocations.get(issuer.name()).cloned().unwrap_or_default());
         }
         let issuers = index_issuers(issuers, findings)?;
         Some(Self {

@@ -1,5 +1,5 @@
-//! How long something may still be believed that is believed no more: the propagation delay (RFC 7009 §2) of a revocation
-//! and of a key that an issuer has removed, as a sum whose terms have names.
+//! How long a token may still be accepted that is no longer to be believed: the propagation delay (RFC 7009 §2) of a
+//! revocation, of a key that was removed and of an issuer's word about an opaque token, as a sum whose terms have names.
 
 use std::fmt;
 
@@ -41,6 +41,8 @@ pub enum Wait {
     TokenCache,
     /// Published keys are believed up to their `max_age`.
     KeyMaxAge,
+    /// An issuer's word about an opaque token is believed up to its `max_age`.
+    Introspection,
     /// An open connection stays open.
     OpenConnection,
 }
@@ -54,6 +56,7 @@ impl Wait {
             Self::NewBundle => "new_bundle",
             Self::TokenCache => "token_cache",
             Self::KeyMaxAge => "key_max_age",
+            Self::Introspection => "introspection",
             Self::OpenConnection => "open_connection",
         }
     }
@@ -67,21 +70,23 @@ impl fmt::Display for Wait {
             Self::NewBundle => "new bundle",
             Self::TokenCache => "token cache",
             Self::KeyMaxAge => "key max_age",
+            Self::Introspection => "introspection",
             Self::OpenConnection => "open connection",
         })
     }
 }
 
 impl Delay {
-    /// From the release of a bundle that revokes a token, to its refusal.
+    /// From the release of a bundle that revokes a token, to its refusal. What an issuer said about an opaque token is
+    /// judged anew by each bundle, so that it adds nothing.
     #[must_use]
     pub fn of_revocation(api: &Api) -> Self {
         Self::of(api, &[(Wait::NewBundle, NEW_BUNDLE_SECONDS), (Wait::TokenCache, 0)])
     }
 
     /// From the removal of an issuer's key to the refusal of its tokens. A published key is removed by the issuer, a pinned
-    /// one by the release of a bundle. `None` where there is none that a bundle or an issuer could
-    /// remove: for a secret, a development key, and opaque tokens.
+    /// one by the release of a bundle. `None` for a secret or a development key, which no bundle and no issuer removes, and
+    /// where tokens have no signature.
     #[must_use]
     pub fn of_removed_key(api: &Api, issuer: &TrustedIssuer) -> Option<Self> {
         match issuer.keys() {
@@ -94,13 +99,22 @@ impl Delay {
         }
     }
 
-    /// The longest [`Self::of_removed_key`] of all issuers, and whose it is.
+    /// From the moment at which an issuer calls an opaque token inactive (RFC 7662 §2.2), to its refusal. `None` for an
+    /// issuer that is not asked.
     #[must_use]
-    pub fn of_any_removed_key<'i>(
+    pub fn of_inactive_token(api: &Api, issuer: &TrustedIssuer) -> Option<Self> {
+        let max_age = issuer.introspection()?.max_age_millis().unsigned_abs().div_ceil(1_000);
+        Some(Self::of(api, &[(Wait::Introspection, max_age), (Wait::TokenCache, 0)]))
+    }
+
+    /// The longest of such delays of all issuers, and whose it is.
+    #[must_use]
+    pub fn longest<'i>(
+        of: impl Fn(&Api, &TrustedIssuer) -> Option<Self>,
         api: &Api,
         issuers: &'i TrustedIssuers,
     ) -> Option<(&'i TrustedIssuer, Self)> {
-        let delays = issuers.iter().filter_map(|issuer| Some((issuer, Self::of_removed_key(api, issuer)?)));
+        let delays = issuers.iter().filter_map(|issuer| Some((issuer, of(api, issuer)?)));
         // The issuers have no order; of several that are equally slow the first by name is told.
         delays.max_by(|(one, fast), (other, slow)| {
             fast.seconds().cmp(&slow.seconds()).then_with(|| other.name().cmp(one.name()))
@@ -209,6 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn an_inactive_token_waits_as_long_as_its_issuers_word_is_believed() {
+        let asked = |max_age: &str| {
+            format!(
+                "introspection = {{ url = \"https://acme.example/i\", client_id = \"gate\", client_secret = {{ env = \"S\" }}{max_age} }}"
+            )
+        };
+        for (lines, expected) in [
+            (asked(""), Some("70 s = result TTL 10 s + introspection 60 s + token cache 0 s")),
+            (asked(", max_age = 0"), Some("10 s = result TTL 10 s + introspection 0 s + token cache 0 s")),
+            (String::new(), None),
+        ] {
+            let delay = Delay::of_inactive_token(&api(ApiKind::Rest, 10), &issuer("acme", &lines));
+            assert_eq!(delay.map(|delay| delay.to_string()).as_deref(), expected, "{lines}");
+        }
+        assert!(Delay::of_removed_key(&api(ApiKind::Rest, 10), &issuer("acme", &asked(""))).is_none());
+    }
+
+    #[test]
     fn the_slowest_issuer_is_told() {
         let issuers = [
             issuer("pinned", "keys = { file = \"a.jwks.json\" }"),
@@ -217,8 +249,10 @@ mod tests {
             issuer("dev", "keys = \"development\""),
         ];
         let issuers = TrustedIssuers::new(issuers.into()).unwrap();
-        let (issuer, delay) = Delay::of_any_removed_key(&api(ApiKind::Rest, 0), &issuers).unwrap();
+        let (issuer, delay) =
+            Delay::longest(Delay::of_removed_key, &api(ApiKind::Rest, 0), &issuers).unwrap();
         assert_eq!((issuer.name(), delay.seconds()), ("slow-a", 7_200));
-        assert!(Delay::of_any_removed_key(&api(ApiKind::Rest, 0), &TrustedIssuers::default()).is_none());
+        let none = TrustedIssuers::default();
+        assert!(Delay::longest(Delay::of_removed_key, &api(ApiKind::Rest, 0), &none).is_none());
     }
 }

@@ -14,6 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -127,7 +128,7 @@ pub(super) fn load(
     files: &SourceFiles,
     known: Option<&HashSet<&str>>,
     findings: &mut Findings<'_>,
-) -> HashMap<String, RevocationList> {
+) -> HashMap<String, Arc<RevocationList>> {
     let Some(text) = files.text(REVOCATIONS) else { return HashMap::new() };
     let in_parts = parts(text).and_then(|parts| Reading::of(&parts, known).ok());
     match in_parts.map_or_else(|| Reading::of(&[text], known), Ok) {
@@ -135,7 +136,7 @@ pub(super) fn load(
             for Note { span, message, help } in notes {
                 findings.note(REVOCATIONS, Some(span), message, help);
             }
-            lists
+            lists.into_iter().map(|(issuer, list)| (issuer, Arc::new(list))).collect()
         }
         Err(error) => {
             findings.note(REVOCATIONS, error.span(), error.message(), None);
@@ -284,7 +285,7 @@ mod tests {
     use crate::time::Timestamp;
 
     /// The deny list of `staff` in a file; what was found otherwise.
-    fn staff(text: &str) -> Result<RevocationList, String> {
+    fn staff(text: &str) -> Result<Arc<RevocationList>, String> {
         let mut files = SourceFiles::default();
         files.insert(REVOCATIONS, text);
         let mut findings = Findings::new(&files);

@@ -214,8 +214,8 @@ impl TrustedIssuer {
     }
 
     /// Replaces the deny list.
-    pub fn set_revocations(&mut self, list: RevocationList) {
-        self.revocations = Arc::new(list);
+    pub fn set_revocations(&mut self, list: Arc<RevocationList>) {
+        self.revocations = list;
     }
 
     /// The alias: what we call the issuer.
@@ -345,14 +345,15 @@ impl TrustedIssuer {
         self.not_before.is_some() || !self.revocations.is_empty()
     }
 
-    /// Whether its tokens have an `iat`, by the standard of their kind (RFC 9068 §2.2, OpenID Connect Core §2), by the
-    /// provider's own word, or because the file requires one. RFC 7519 itself does not.
+    /// Whether its tokens have an `iat`: by the standard of their kind (RFC 9068 §2.2, OpenID Connect Core §2), by the
+    /// provider's own word, or because the file requires one. RFC 7519 does not, nor does RFC 7662 of an answer.
     #[must_use]
     pub fn promises_issue_time(&self) -> bool {
-        self.provider != Provider::Oidc
+        let by_kind = self.provider != Provider::Oidc
             || self.token_use == TokenUse::Id
-            || self.typ == TypRule::AccessTokenJwt
-            || self.required_claims.iter().any(|claim| claim.as_str() == "iat")
+            || self.typ == TypRule::AccessTokenJwt;
+        let by_file = || self.required_claims.iter().any(|claim| claim.as_str() == "iat");
+        (by_kind && self.introspection.is_none()) || by_file()
     }
 
     /// Whether it is for development only: its private key may be on a developer's disk.

@@ -4,7 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::error::Excerpt;
+use super::error::{Excerpt, TokenError};
+use super::issuer::{TrustedIssuer, TrustedIssuers};
+use super::jws::CompactJws;
+use super::verify::{identifier, missing, string};
 use crate::time::Timestamp;
 
 /// What one entry of a deny list refuses, of the issuer whose list it is in.
@@ -28,9 +31,32 @@ pub enum Revocation {
     },
     /// One token.
     Token {
-        /// Its `jti`, compared exactly.
+        /// Its `jti`, or what the issuer's file names as `token_id_claim`; compared exactly.
         jti: String,
     },
+}
+
+impl Revocation {
+    /// The entry that refuses a token by its own id, or, where it has none, all of its subject's by `cutoff`; and the issuer
+    /// whose list that belongs to. All this is what the token says: nothing is verified, it may be forged or over.
+    ///
+    /// # Errors
+    /// When the token does not say it, or names an issuer that is not trusted.
+    pub fn of_token<'i>(
+        jws: &CompactJws<'_>,
+        issuers: &'i TrustedIssuers,
+        cutoff: Cutoff,
+    ) -> Result<(&'i TrustedIssuer, Self), TokenError> {
+        let claims = jws.claims()?;
+        let iss = string(&claims, "iss")?.ok_or_else(|| missing("iss"))?;
+        let issuer = issuers.find(iss).ok_or_else(|| TokenError::UnknownIssuer { iss: Excerpt::of(iss) })?;
+        let token_id = &issuer.token_id_claim;
+        if let Some(jti) = identifier(token_id.find(&claims), token_id.as_str())? {
+            return Ok((issuer, Self::Token { jti: jti.to_owned() }));
+        }
+        let sub = identifier(claims.member("sub"), "sub")?.ok_or_else(|| missing("sub"))?;
+        Ok((issuer, Self::Subject { sub: sub.to_owned(), cutoff }))
+    }
 }
 
 /// Which tokens are refused. A later moment is greater, and everything is the greatest.

@@ -724,7 +724,10 @@ pub(crate) fn is_identifier(text: &str) -> bool {
 }
 
 /// A string claim that identifies somebody or something.
-fn identifier<'c>(value: Option<&'c Json<'_>>, claim: &str) -> Result<Option<&'c str>, TokenError> {
+pub(super) fn identifier<'c>(
+    value: Option<&'c Json<'_>>,
+    claim: &str,
+) -> Result<Option<&'c str>, TokenError> {
     let Some(value) = present(value) else { return Ok(None) };
     let identifier = value.as_str().filter(|text| is_identifier(text));
     identifier
@@ -743,7 +746,7 @@ fn sorted(mut texts: Vec<&str>) -> Vec<String> {
     texts.into_iter().map(str::to_owned).collect()
 }
 
-fn missing(claim: &str) -> TokenError {
+pub(super) fn missing(claim: &str) -> TokenError {
     TokenError::MissingClaim { claim: claim.to_owned() }
 }
 

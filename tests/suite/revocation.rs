@@ -1,11 +1,16 @@
 //! Revocation: tokens that are good in all else are refused by the bundle's deny list or by their issuer's `not_before`.
 
+use std::sync::Arc;
+
 use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::revocations::REVOCATIONS;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::credential::BearerToken;
 use cedar_gate::fetch::read_bundle;
-use cedar_gate::jose::{Cutoff, Revocation, RevocationList, TokenError, VerifiedClaims, verify};
+use cedar_gate::jose::{
+    CompactJws, Cutoff, Introspected, KeyRing, Revocation, RevocationList, TokenError, TrustedIssuer,
+    TrustedIssuers, VerifiedClaims, verify, verify_token,
+};
 use cedar_gate::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -295,6 +300,126 @@ fn a_hundred_thousand_entries_are_read_and_found() {
         (json!({ "jti": "jti-33334" }), true),
     ] {
         assert_eq!(answer(&bundle, &staff(claims.clone())).is_ok(), accepted, "{claims}");
+    }
+}
+
+/// An issuer whose tokens are opaque, with the file's other lines.
+fn opaque(lines: &str) -> TrustedIssuer {
+    let text = format!(
+        r#"
+        name = "ledger"
+        issuer = "https://ledger.example"
+        provider = "oidc"
+        token_use = "access"
+        audience = ["orders"]
+        {lines}
+        introspection = {{ url = "https://ledger.example/i", client_id = "gate", client_secret = {{ env = "S" }} }}
+        "#
+    );
+    TrustedIssuer::from_toml(&text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn an_opaque_token_is_refused_by_the_same_list() {
+    let before = Cutoff::Before(Timestamp::from_unix_seconds(ISSUED));
+    let ann = || Revocation::Subject { sub: "ann".to_owned(), cutoff: before };
+    let answer = |claims: Value| {
+        let answer = json!({ "active": true, "iss": "https://ledger.example", "aud": "orders", "sub": "ann", "exp": NOW + 60 });
+        changed(answer, claims)
+    };
+    for (lines, revoked, claims, accepted) in [
+        ("", ann(), json!({ "iat": ISSUED }), true),
+        ("", ann(), json!({ "iat": ISSUED - 1 }), false),
+        ("", ann(), json!({}), false),
+        ("", Revocation::Token { jti: "t-1".to_owned() }, json!({ "jti": "t-1" }), false),
+        (
+            "token_id_claim = \"uti\"",
+            Revocation::Token { jti: "t-1".to_owned() },
+            json!({ "jti": "t-1" }),
+            true,
+        ),
+        (
+            "token_id_claim = \"uti\"",
+            Revocation::Token { jti: "t-1".to_owned() },
+            json!({ "uti": "t-1" }),
+            false,
+        ),
+        (
+            "",
+            Revocation::Client { client: "web".to_owned(), cutoff: Cutoff::Always },
+            json!({ "client_id": "web" }),
+            false,
+        ),
+        ("not_before = 2026-11-21T11:50:00Z", ann(), json!({ "sub": "bob", "iat": ISSUED - 1 }), false),
+    ] {
+        let mut list = RevocationList::default();
+        list.add(revoked.clone());
+        let mut issuer = opaque(lines);
+        issuer.set_revocations(Arc::new(list));
+        let issuers = TrustedIssuers::new(vec![issuer]).unwrap();
+        let token = BearerToken::new("opaque-1").unwrap();
+        let now = Timestamp::from_unix_seconds(NOW);
+        let issuer = issuers.find("https://ledger.example").unwrap();
+        let answer = answer(claims.clone()).to_string().into_bytes();
+        let said = Introspected::new(issuer, &token, now, answer).unwrap();
+        let answer = verify_token(&token, &issuers, &KeyRing::default(), Some(&said), now);
+        assert_eq!(answer.is_ok(), accepted, "{lines} {revoked:?} {claims}: {answer:?}");
+        assert!(accepted || answer.unwrap_err().slug() == "revoked", "{claims}");
+    }
+}
+
+#[test]
+fn a_file_that_promises_no_issue_time_is_known() {
+    let by_file = |lines: &str| {
+        let text = format!(
+            "name = \"a\"\nissuer = \"https://a.example\"\naudience = [\"orders\"]\nkeys = \"discovery\"\n{lines}"
+        );
+        TrustedIssuer::from_toml(&text).unwrap_or_else(|error| panic!("{error}")).promises_issue_time()
+    };
+    assert!(by_file("provider = \"oidc\"\ntoken_use = \"access\""));
+    assert!(by_file("provider = \"oidc\"\ntoken_use = \"id\""));
+    assert!(by_file("provider = \"cognito\"\ntoken_use = \"access\""));
+    assert!(!by_file("provider = \"oidc\"\ntoken_use = \"access\"\ntyp = \"any\""));
+    assert!(!by_file("provider = \"oidc\"\ntoken_use = \"any\""));
+    assert!(by_file("provider = \"oidc\"\ntoken_use = \"any\"\nrequired_claims = [\"iat\"]"));
+    assert!(!opaque("").promises_issue_time() && opaque("required_claims = [\"iat\"]").promises_issue_time());
+}
+
+#[test]
+fn a_token_says_by_what_it_can_be_refused() {
+    let text = |lines: &str| {
+        let staff = files().text("policies/issuers/staff.toml").unwrap().to_owned();
+        TrustedIssuers::new(vec![TrustedIssuer::from_toml(&format!("{staff}\n{lines}")).unwrap()]).unwrap()
+    };
+    let named = |lines: &str, token: &str| {
+        let jws = CompactJws::parse(token).unwrap();
+        Revocation::of_token(&jws, &text(lines), Cutoff::Always)
+            .map(|(issuer, revocation)| (issuer.name().to_owned(), revocation))
+            .map_err(|error| error.to_string())
+    };
+    let by_id = |jti: &str| Ok(("staff".to_owned(), Revocation::Token { jti: jti.to_owned() }));
+    let by_sub =
+        Ok(("staff".to_owned(), Revocation::Subject { sub: "ann".to_owned(), cutoff: Cutoff::Always }));
+    let in_session = "token_id_claim = \"session.id\"";
+    for (lines, claims, expected) in [
+        ("", json!({}), by_id("t-1")),
+        ("", json!({ "jti": null }), by_sub.clone()),
+        (in_session, json!({ "session": { "id": "s-1" } }), by_id("s-1")),
+        (in_session, json!({}), by_sub),
+        (
+            "",
+            json!({ "jti": 7 }),
+            Err("claim `jti` is not a string of 1 to 255 characters without control characters".to_owned()),
+        ),
+        ("", json!({ "jti": null, "sub": null }), Err("the token has no claim `sub`".to_owned())),
+        ("", json!({ "iss": null }), Err("the token has no claim `iss`".to_owned())),
+        (
+            "",
+            json!({ "iss": "https://id.staff.example" }),
+            Err("issuer `https://id.staff.example` is not trusted".to_owned()),
+        ),
+    ] {
+        assert_eq!(named(lines, &staff(claims.clone())), expected, "{lines} {claims}");
     }
 }
 

@@ -8,7 +8,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::deployment::Api;
 use cedar_gate::bundle::finding::Finding;
 use cedar_gate::bundle::propagation::Delay;
-use cedar_gate::jose::TrustedIssuers;
+use cedar_gate::jose::{TrustedIssuer, TrustedIssuers};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -32,11 +32,13 @@ struct ApiDelays<'a> {
     api: &'a str,
     revocation: DelayReport,
     /// Of the issuer where it takes longest; null where no issuer has keys that can be removed.
-    removed_key: Option<RemovedKeyReport<'a>>,
+    removed_key: Option<IssuerDelayReport<'a>>,
+    /// The same; null where no issuer is asked about opaque tokens.
+    inactive_token: Option<IssuerDelayReport<'a>>,
 }
 
 #[derive(Serialize)]
-struct RemovedKeyReport<'a> {
+struct IssuerDelayReport<'a> {
     issuer: &'a str,
     #[serde(flatten)]
     delay: DelayReport,
@@ -46,6 +48,12 @@ struct RemovedKeyReport<'a> {
 struct DelayReport {
     seconds: u64,
     terms: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> From<(&'a TrustedIssuer, Delay)> for IssuerDelayReport<'a> {
+    fn from((issuer, delay): (&'a TrustedIssuer, Delay)) -> Self {
+        Self { issuer: issuer.name(), delay: DelayReport::from(&delay) }
+    }
 }
 
 impl From<&Delay> for DelayReport {
@@ -135,14 +143,17 @@ fn summary(bundle: &Bundle) -> String {
     )
 }
 
+/// A delay that depends on the issuer, where there is one.
+type OfIssuer = fn(&Api, &TrustedIssuer) -> Option<Delay>;
+
 impl<'a> ApiDelays<'a> {
     fn of(api: &'a Api, issuers: &'a TrustedIssuers) -> Self {
-        let removed_key = Delay::of_any_removed_key(api, issuers);
+        let longest = |of: OfIssuer| Delay::longest(of, api, issuers).map(IssuerDelayReport::from);
         Self {
             api: &api.name,
             revocation: DelayReport::from(&Delay::of_revocation(api)),
-            removed_key: removed_key
-                .map(|(issuer, delay)| RemovedKeyReport { issuer: issuer.name(), delay: (&delay).into() }),
+            removed_key: longest(Delay::of_removed_key),
+            inactive_token: longest(Delay::of_inactive_token),
         }
     }
 }
@@ -150,25 +161,28 @@ impl<'a> ApiDelays<'a> {
 /// A line for each different sum, with the APIs that it is about.
 fn delays_as_text(bundle: &Bundle) -> Vec<String> {
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
-    let mut add = |line: String, api| match lines.iter_mut().find(|(known, _)| *known == line) {
-        Some((_, apis)) => apis.push(api),
-        None => lines.push((line, vec![api])),
-    };
     for api in &bundle.deployment().apis {
+        let mut add = |what: &str, delay: &Delay| {
+            let line = format!("{what} is refused within {delay}");
+            match lines.iter_mut().find(|(known, _)| *known == line) {
+                Some((_, apis)) => apis.push(&api.name),
+                None => lines.push((line, vec![&api.name])),
+            }
+        };
+        let longest = |of: OfIssuer| Delay::longest(of, api, bundle.issuers());
         let revoked = Delay::of_revocation(api);
-        match Delay::of_any_removed_key(api, bundle.issuers()) {
+        match longest(Delay::of_removed_key) {
             Some((_, removed)) if removed == revoked => {
-                add(
-                    format!("a revoked token, or one by a removed key, is refused within {revoked}"),
-                    &api.name,
-                );
+                add("a revoked token, or one by a removed key,", &revoked);
             }
             Some((issuer, removed)) => {
-                add(format!("a revoked token is refused within {revoked}"), &api.name);
-                let issuer = issuer.name();
-                add(format!("a token by a removed key of `{issuer}` is refused within {removed}"), &api.name);
+                add("a revoked token", &revoked);
+                add(&format!("a token by a removed key of `{}`", issuer.name()), &removed);
             }
-            None => add(format!("a revoked token is refused within {revoked}"), &api.name),
+            None => add("a revoked token", &revoked),
+        }
+        if let Some((issuer, inactive)) = longest(Delay::of_inactive_token) {
+            add(&format!("a token that `{}` calls inactive", issuer.name()), &inactive);
         }
     }
     lines.into_iter().map(|(line, apis)| format!("  {line}; {}", apis.join(", "))).collect()

@@ -61,13 +61,15 @@ Reads policies/ and schema/, and says all that is wrong with them at once: file,
 
 Of a bundle that holds together it says how soon, at the latest, a token is refused that is no
 longer to be believed: after the release of the bundle that revokes it or removes its pinned key,
-or after its issuer has removed its published key. The terms of the sum:
+after its issuer has removed its published key, or after its issuer calls it inactive. The terms
+of the sum:
   result TTL       the gateway answers from its cache
   open connection  a WebSocket API asks on $connect alone
   new bundle       a running function follows the link to its bundle; with the bundle in its
                    zip, the deployment is the release, and nothing is waited for
   token cache      what was verified is forgotten with the bundle, and with the key
   key max_age      published keys are believed
+  introspection    an issuer's word about an opaque token is believed
 
 Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
 

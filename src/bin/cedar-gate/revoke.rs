@@ -9,7 +9,6 @@ use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::jose::{CompactJws, Cutoff, Excerpt, Revocation, TokenError, TrustedIssuer};
 use cedar_gate::time::{Timestamp, TimestampError};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::Format;
 use crate::shell::{self, Answer, Failure, Readers};
@@ -182,19 +181,7 @@ fn by_token(bundle: &Bundle, cutoff: Cutoff) -> Result<(&TrustedIssuer, Revocati
         str::from_utf8(&bytes).map_err(|_| Failure::Message("the token is not text".to_owned()))?.trim();
     let told = |error: TokenError| Failure::Message(format!("the token cannot be revoked: {error}"));
     let jws = CompactJws::parse(text.strip_prefix("Bearer ").unwrap_or(text)).map_err(told)?;
-    let claims: Value = serde_json::from_slice(jws.payload()).unwrap_or_default();
-    let claim = |name: &'static str| claims.get(name).and_then(Value::as_str);
-    let missing = |claim: &str| told(TokenError::MissingClaim { claim: claim.to_owned() });
-    let iss = claim("iss").ok_or_else(|| missing("iss"))?;
-    let issuer = bundle
-        .issuers()
-        .find(iss)
-        .ok_or_else(|| told(TokenError::UnknownIssuer { iss: Excerpt::of(iss) }))?;
-    let revocation = match claim("jti") {
-        Some(jti) => Revocation::Token { jti: jti.to_owned() },
-        None => Revocation::Subject { sub: claim("sub").ok_or_else(|| missing("sub"))?.to_owned(), cutoff },
-    };
-    Ok((issuer, revocation))
+    Revocation::of_token(&jws, bundle.issuers(), cutoff).map_err(told)
 }
 
 /// Writes the entry, where the bundle holds together with it: the bundle as it is then.
