@@ -93,25 +93,34 @@ pub enum SecretError {
     NotText(SecretSource),
 }
 
-/// What an issuer cannot do without its secret; others are not touched.
+/// A secret that cannot be used. Only the issuer whose it is does without; others are not touched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MissingSecret {
-    /// Its tokens cannot be verified.
-    #[error("issuer `{issuer}` has no keys: {error}")]
-    Shared {
-        /// Alias of the issuer.
-        issuer: String,
-        /// Why.
-        error: SecretError,
-    },
-    /// It cannot be asked about its opaque tokens, until the secret is there.
-    #[error("issuer `{issuer}` cannot be asked about tokens: {error}")]
-    Client {
-        /// Alias of the issuer.
-        issuer: String,
-        /// Why.
-        error: SecretError,
-    },
+#[error("issuer `{issuer}` {}: {error}", .purpose.without())]
+pub struct MissingSecret {
+    /// Alias of the issuer.
+    pub issuer: String,
+    /// What the secret is for.
+    pub purpose: SecretPurpose,
+    /// Why it cannot be used.
+    pub error: SecretError,
+}
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretPurpose {
+    /// The issuer signs with it.
+    Shared,
+    /// By it we are known to the issuer, when it is asked about opaque tokens.
+    Client,
+}
+
+impl SecretPurpose {
+    fn without(self) -> &'static str {
+        match self {
+            Self::Shared => "has no keys",
+            Self::Client => "cannot be asked about tokens",
+        }
+    }
 }
 
 /// Gives the issuers that sign with a shared secret their keys, and looks whether the secrets are there by which others are
@@ -120,14 +129,16 @@ pub enum MissingSecret {
 pub fn read_secrets(bundle: &mut Bundle) -> Vec<MissingSecret> {
     let (mut shared, mut missing) = (Vec::new(), Vec::new());
     for issuer in bundle.issuers().iter() {
-        let alias = || issuer.name().to_owned();
+        let mut miss = |purpose, error| {
+            missing.push(MissingSecret { issuer: issuer.name().to_owned(), purpose, error });
+        };
         match shared_keys(issuer) {
             Some(Ok(keys)) => shared.push((issuer.key_set().to_string(), keys)),
-            Some(Err(error)) => missing.push(MissingSecret::Shared { issuer: alias(), error }),
+            Some(Err(error)) => miss(SecretPurpose::Shared, error),
             None => {}
         }
         if let Some(Err(error)) = issuer.introspection().map(client_secret) {
-            missing.push(MissingSecret::Client { issuer: alias(), error });
+            miss(SecretPurpose::Client, error);
         }
     }
     for (key_set, keys) in shared {

@@ -119,7 +119,7 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     } else {
         shell::print_bytes(&wire_bytes(&answered.reply)?)?;
         let why = why(&answered.record, &authorizer);
-        shell::talk(&format!("{why}{}", about_keys(&answered, &fetched, authorizer.bundle())));
+        shell::talk(&format!("{why}{}", about_need(&answered, &fetched, authorizer.bundle())));
     }
     Ok(match answered.record.outcome {
         Outcome::Allow => Answer::Yes,
@@ -128,12 +128,19 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     })
 }
 
-/// A few lines more where keys were needed and are not there.
-fn about_keys(answered: &Answered, fetched: &Fetched, bundle: &Bundle) -> String {
-    let Some(Need::Keys { key_set }) = &answered.need else { return String::new() };
-    let issuer = remedy::by_key_set(key_set, bundle).filter(|_| answered.record.outcome == Outcome::Fault);
-    let next = issuer.map(|issuer| format!("next: {}", remedy::keys_unavailable(issuer, fetched)));
-    fetched.failure().into_iter().chain(next).map(|line| format!("\n  {}", shell::printable(&line))).collect()
+/// A few lines more where something was needed and is not there.
+fn about_need(answered: &Answered, fetched: &Fetched, bundle: &Bundle) -> String {
+    let is_fault = answered.record.outcome == Outcome::Fault;
+    let next = match answered.need.as_ref().filter(|_| is_fault) {
+        None => None,
+        Some(Need::Keys { key_set }) => remedy::by_key_set(key_set, bundle)
+            .map(|issuer| format!("next: {}", remedy::keys_unavailable(issuer, fetched))),
+        Some(Need::Introspection { issuer, .. }) => {
+            Some(format!("next: {}", remedy::introspection_unavailable(issuer, fetched)))
+        }
+    };
+    let failure = fetched.failure().filter(|_| answered.need.is_some()).map(str::to_owned);
+    failure.into_iter().chain(next).map(|line| format!("\n  {}", shell::printable(&line))).collect()
 }
 
 /// Who is asked, and the keys to answer by.

@@ -38,6 +38,23 @@ pub(crate) fn for_token(
                 None => next,
             }
         }
+        TokenError::IntrospectionUnavailable { issuer, .. } => {
+            let next = introspection_unavailable(issuer, fetched);
+            match fetched.failure() {
+                Some(failure) => format!("{failure}; {next}"),
+                None => next,
+            }
+        }
+        TokenError::Inactive { .. } => {
+            "it has expired, was revoked, or is another issuer's: get a new one".to_owned()
+        }
+        TokenError::NotOpaque { .. } => {
+            "`keys` in the issuer's file has its JWTs accepted too, where it has any".to_owned()
+        }
+        TokenError::SenderConstrained { .. } => {
+            "get one that is not bound; or, where something in front checks the key, write cnf = \"any\" into the issuer's file"
+                .to_owned()
+        }
         TokenError::BadSignature => {
             "it was changed on its way, or somebody else signed it: get a new one".to_owned()
         }
@@ -76,6 +93,16 @@ pub(crate) fn keys_unavailable(issuer: &TrustedIssuer, fetched: &Fetched) -> Str
         (_, KeySource::Development) => "its key is made by: cedar-gate token mint".to_owned(),
         (_, KeySource::Secret(secret)) => format!("its secret is expected in {}", secret.source),
         (_, _) => format!("see why with: cedar-gate issuer probe {name}"),
+    }
+}
+
+/// What to do where an issuer could not be asked about a token.
+pub(crate) fn introspection_unavailable(issuer: &str, fetched: &Fetched) -> String {
+    match fetched {
+        Fetched::Forbidden => "leave out --offline to have its issuer asked".to_owned(),
+        Fetched::Nothing | Fetched::Asked | Fetched::Failed(_) => {
+            format!("ask it again with: cedar-gate issuer probe {issuer}")
+        }
     }
 }
 

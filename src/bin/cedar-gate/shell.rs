@@ -192,15 +192,22 @@ pub(crate) fn add_development_keys(bundle: &mut Bundle) -> Result<(), Failure> {
     })
 }
 
+/// Gives the bundle what stands outside of it: development keys, and the secrets that issuers share. A secret that is not
+/// there is missed when a token needs it.
+pub(crate) fn add_keys(bundle: &mut Bundle) -> Result<(), Failure> {
+    let _missed_when_needed = fetch::read_secrets(bundle);
+    add_development_keys(bundle)
+}
+
 /// The public half of a development key, as verification wants it.
 pub(crate) fn public_keys(key: &DevelopmentKey) -> Result<JwkSet, Failure> {
     JwkSet::from_json(key.public_jwks().to_string().as_bytes())
         .map_err(|error| Failure::Message(error.to_string()))
 }
 
-/// An authorizer over the bundle and this machine's public key.
+/// An authorizer over the bundle and what stands outside of it.
 pub(crate) fn authorizer(mut bundle: Bundle) -> Result<Authorizer, Failure> {
-    add_development_keys(&mut bundle)?;
+    add_keys(&mut bundle)?;
     Authorizer::new(bundle).map_err(|error| Failure::Message(error.to_string()))
 }
 

@@ -164,7 +164,7 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
         token => token.to_owned(),
     };
     // The key is read after the token: `cedar-gate token mint`, which makes it, may be what writes to this pipe.
-    shell::add_development_keys(&mut bundle)?;
+    shell::add_keys(&mut bundle)?;
     let text = text.trim();
     let text = text.strip_prefix("Bearer ").unwrap_or(text);
     let now = args.now.map_or_else(shell::now, Ok)?;
@@ -189,7 +189,7 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
     Ok(if report.accepted { Answer::Yes } else { Answer::No })
 }
 
-/// Verifies as the authorizer does, by keys that are fetched where they are needed.
+/// Verifies as the authorizer does, by what is fetched where it is needed.
 fn verify(
     text: &str,
     bundle: &Bundle,
@@ -203,12 +203,13 @@ fn verify(
         };
         return (Err(error), Fetched::Nothing);
     };
-    let verify = || jose::verify(&token, bundle.issuers(), &keys.ring(), now);
-    let verified = verify();
-    match verified.as_ref().err().and_then(TokenError::need).map(|need| keys.fetch(&need, now)) {
-        None => (verified, Fetched::Nothing),
-        Some(fetched) => (verify(), fetched),
-    }
+    let verify = |said| jose::verify_token(&token, bundle.issuers(), &keys.ring(), said, now);
+    let verified = verify(None);
+    let Some(need) = verified.as_ref().err().and_then(TokenError::need) else {
+        return (verified, Fetched::Nothing);
+    };
+    let (fetched, said) = keys.fetch(&need, bundle.issuers(), now);
+    (verify(said.as_ref()), fetched)
 }
 
 fn principal(claims: &VerifiedClaims) -> PrincipalReport {

@@ -28,7 +28,19 @@ pub(super) struct IssuerReport<'a> {
     tenants: Option<Vec<&'a str>>,
     tenant_claim: Option<&'a str>,
     pub(super) keys: KeysReport<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) introspection: Option<IntrospectionReport<'a>>,
     development: bool,
+}
+
+/// How an issuer is asked about opaque tokens.
+#[derive(Serialize)]
+pub(super) struct IntrospectionReport<'a> {
+    url: &'a str,
+    client_id: &'a str,
+    client_secret: String,
+    /// `null`: all that are no JWT.
+    prefix: Option<&'a str>,
 }
 
 /// Where an issuer's keys are.
@@ -58,6 +70,12 @@ impl<'a> IssuerReport<'a> {
             tenants: issuer.tenants(),
             tenant_claim: issuer.tenant_claim(),
             keys: KeysReport::new(issuer, bundle),
+            introspection: issuer.introspection().map(|asked| IntrospectionReport {
+                url: asked.url.as_str(),
+                client_id: asked.client_id(),
+                client_secret: asked.client_secret.to_string(),
+                prefix: asked.prefix(),
+            }),
             development: issuer.development(),
         }
     }
@@ -92,6 +110,17 @@ fn list_or_any(names: Option<&[&str]>) -> String {
 
 fn in_claim(values: &str, claim: &str) -> String {
     format!("{values} in `{claim}`")
+}
+
+impl IntrospectionReport<'_> {
+    pub(super) fn in_short(&self) -> String {
+        let Self { url, client_id, prefix, .. } = self;
+        let tokens = prefix.map_or_else(
+            || "every token that is no JWT".to_owned(),
+            |prefix| format!("tokens that begin with `{prefix}`"),
+        );
+        format!("about {tokens}, at {url}, as `{client_id}`")
+    }
 }
 
 impl<'a> KeysReport<'a> {

@@ -6,9 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use cedar_gate::bundle::Bundle;
-use cedar_gate::fetch::MetadataError;
-use cedar_gate::fetch::http::{HttpClient, HttpError};
+use cedar_gate::credential::BearerToken;
+use cedar_gate::fetch::http::{HttpClient, HttpError, REQUEST_TIMEOUT};
+use cedar_gate::fetch::introspection::{IntrospectionClient, IntrospectionError};
 use cedar_gate::fetch::keys::{KeyFetchError, PublishedSet};
+use cedar_gate::fetch::secrets::MissingSecret;
+use cedar_gate::fetch::{self, MetadataError};
 use cedar_gate::jose::issuer::{KeyPlace, KeySource, PublishedKeys};
 use cedar_gate::jose::{JwkSet, KeyId, TrustedIssuer};
 use cedar_gate::time::Timestamp;
@@ -102,10 +105,11 @@ struct Obstacle {
 pub(super) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Failure> {
     let mut bundle = shell::load_bundle(root)?;
     shell::add_development_keys(&mut bundle)?;
+    let missing = fetch::read_secrets(&mut bundle);
     let issuers = chosen(&bundle, args.name.as_deref())?;
     let http = HttpClient::new();
     let reports: Vec<ProbeReport<'_>> =
-        issuers.chunks(AT_ONCE).flat_map(|issuers| probe_all(issuers, &bundle, &http)).collect();
+        issuers.chunks(AT_ONCE).flat_map(|issuers| probe_all(issuers, &bundle, &missing, &http)).collect();
     match format {
         Format::Json => {
             shell::print_json("cedar-gate/issuer-probe/1", &serde_json::json!({ "issuers": reports }))?;
@@ -138,11 +142,17 @@ fn chosen<'b>(bundle: &'b Bundle, name: Option<&str>) -> Result<Vec<&'b TrustedI
 fn probe_all<'b>(
     issuers: &[&'b TrustedIssuer],
     bundle: &'b Bundle,
+    missing: &[MissingSecret],
     http: &HttpClient,
 ) -> Vec<ProbeReport<'b>> {
     thread::scope(|scope| {
+        let probe = |issuer| {
+            refuse_without_secret(issuer, missing)?;
+            let keys = keys_of(issuer, bundle, http)?;
+            introspect(issuer, bundle, http).map(|()| keys)
+        };
         let probes: Vec<_> =
-            issuers.iter().map(|issuer| (issuer, scope.spawn(|| keys_of(issuer, bundle, http)))).collect();
+            issuers.iter().map(|issuer| (issuer, scope.spawn(move || probe(issuer)))).collect();
         let report = |(issuer, probe): (&&'b TrustedIssuer, thread::ScopedJoinHandle<'_, _>)| {
             let found = probe.join().unwrap_or_else(|_| Err(not_asked("it could not be asked".to_owned())));
             report(issuer, bundle, found)
@@ -160,7 +170,10 @@ fn report<'b>(
         Ok(found) => (Verdict::Usable, None, None, Some(found)),
         Err(Obstacle { verdict, reason, help }) => (verdict, Some(reason), help, None),
     };
-    let kind = format!("{}, its header `typ` {}", issuer.token_use(), issuer.typ());
+    let kind = match issuer.keys() {
+        KeySource::Opaque => format!("{} that is no JWT", issuer.token_use()),
+        _ => format!("{}, its header `typ` {}", issuer.token_use(), issuer.typ()),
+    };
     ProbeReport { issuer: IssuerReport::new(issuer, bundle), verdict, reason, help, found, kind }
 }
 
@@ -183,6 +196,48 @@ fn keys_of(issuer: &TrustedIssuer, bundle: &Bundle, http: &HttpClient) -> Result
             Ok(KeysFound { url: None, fresh_seconds: None, keys: Vec::new(), skipped: Vec::new() })
         }
     }
+}
+
+fn refuse_without_secret(issuer: &TrustedIssuer, missing: &[MissingSecret]) -> Result<(), Obstacle> {
+    let Some(missed) = missing.iter().find(|missed| missed.issuer == issuer.name()) else { return Ok(()) };
+    let help = "on this machine, that is; the authorizer reads it where it runs";
+    Err(Obstacle {
+        verdict: Verdict::NotAsked,
+        reason: missed.error.to_string(),
+        help: Some(help.to_owned()),
+    })
+}
+
+/// Asks an issuer about a made-up token, as it is asked about opaque ones: any answer shows that it knows who asks.
+fn introspect(issuer: &TrustedIssuer, bundle: &Bundle, http: &HttpClient) -> Result<(), Obstacle> {
+    let Some(rule) = issuer.introspection() else { return Ok(()) };
+    let made_up = format!("{}cedar-gate-issuer-probe", rule.prefix().unwrap_or_default());
+    let Some(token) = BearerToken::new(&made_up) else { return Ok(()) };
+    let client = IntrospectionClient::new(http.clone());
+    let now = Timestamp::from_unix_seconds(0);
+    let report = client.ask(bundle.issuers(), &token, now, REQUEST_TIMEOUT);
+    match report.map(|report| report.outcome) {
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err(not_introspected(&error)),
+    }
+}
+
+fn not_introspected(error: &IntrospectionError) -> Obstacle {
+    let (verdict, help) = match error {
+        IntrospectionError::NotAuthorized { .. } => (
+            Verdict::NotUsable,
+            "are `client_id` and `client_secret` those of a client that may introspect tokens?",
+        ),
+        IntrospectionError::Answer { .. }
+        | IntrospectionError::Http { error: HttpError::Status { status: 300..=428 }, .. } => {
+            (Verdict::NotUsable, "is `introspection.url` the issuer's introspection endpoint (RFC 7662)?")
+        }
+        IntrospectionError::Http { error, .. } => about_http(error, false),
+        IntrospectionError::Secret(_) | IntrospectionError::BackingOff { .. } => {
+            (Verdict::NotAsked, "try again")
+        }
+    };
+    Obstacle { verdict, reason: error.to_string(), help: Some(help.to_owned()) }
 }
 
 /// Keys that stand in the bundle, or on this machine: they are believed at any moment.
@@ -318,6 +373,9 @@ fn as_text(report: &ProbeReport<'_>) -> String {
             let kid = skipped.kid.as_deref().map_or_else(|| "(no kid)".to_owned(), |kid| format!("`{kid}`"));
             line("skipped", &format!("{kid}: {}", skipped.reason));
         }
+    }
+    if let Some(asked) = &issuer.introspection {
+        line("asked", &asked.in_short());
     }
     line("accepts", &report.kind);
     line("audience", &issuer.audience_in_words());
