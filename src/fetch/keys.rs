@@ -197,7 +197,7 @@ impl KeyStore {
     /// was missing.
     #[must_use]
     pub fn prefetch(&self, now: Timestamp, budget: Duration) -> Vec<FetchReport> {
-        let clock = Clock::starting(Some(budget));
+        let clock = Clock::starting(budget, TooLate::CutOff);
         let missing = self.missing(now);
         let reports: Vec<FetchReport> = thread::scope(|scope| {
             let threads: Vec<_> = missing
@@ -220,7 +220,12 @@ impl KeyStore {
     /// Fetches the newest keys of a key set, unless that was done or tried a moment ago. Waits while another thread does it.
     /// `None` for a set that is nowhere published: the bundle's pinned keys are the newest.
     pub fn refresh(&self, key_set: &str, now: Timestamp) -> Option<FetchReport> {
-        let clock = Clock::starting(None);
+        self.refresh_within(key_set, now, Duration::MAX)
+    }
+
+    /// The same for at most `within`, or for as long as the other thread may take.
+    pub fn refresh_within(&self, key_set: &str, now: Timestamp, within: Duration) -> Option<FetchReport> {
+        let clock = Clock::starting(within, TooLate::Failure);
         let (key_set, place) = {
             let wanted = lock(&self.wanted);
             let (key_set, place) = wanted.by_key_set.get_key_value(key_set)?;
@@ -271,7 +276,7 @@ impl KeyStore {
             }
             // The client would have waited longer, so this says nothing about the place.
             Err(KeyFetchError::Http { error: HttpError::TimedOut { within }, .. })
-                if within < REQUEST_TIMEOUT =>
+                if clock.too_late == TooLate::CutOff && within < REQUEST_TIMEOUT =>
             {
                 state.cut_off(before);
                 FetchOutcome::CutOff
@@ -318,7 +323,7 @@ impl PublishedSet {
     /// # Errors
     /// [`KeyFetchError`].
     pub fn fetch(http: &HttpClient, place: &KeyPlace) -> Result<Self, KeyFetchError> {
-        fetch(http, place, &Clock::starting(None))
+        fetch(http, place, &Clock::starting(Duration::MAX, TooLate::Failure))
     }
 }
 
@@ -384,17 +389,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// When something began, and how long it may take.
 struct Clock {
     started: Instant,
-    budget: Option<Duration>,
+    budget: Duration,
+    too_late: TooLate,
+}
+
+/// What it means when a place has not answered by then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TooLate {
+    /// Nothing: the time was shared with others. It may be asked again at once.
+    CutOff,
+    /// That it is slow. It is not asked again so soon, or each answer would wait for it.
+    Failure,
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module waits for servers, and must stop waiting")]
 impl Clock {
-    fn starting(budget: Option<Duration>) -> Self {
-        Self { started: Instant::now(), budget }
+    fn starting(budget: Duration, too_late: TooLate) -> Self {
+        Self { started: Instant::now(), budget, too_late }
     }
 
     fn left(&self) -> Duration {
-        self.budget.map_or(Duration::MAX, |budget| budget.saturating_sub(self.started.elapsed()))
+        self.budget.saturating_sub(self.started.elapsed())
     }
 
     fn report(&self, key_set: Arc<str>, place: &Place, outcome: FetchOutcome) -> FetchReport {
