@@ -9,6 +9,7 @@
 //!   discovery     where an issuer's metadata says that its keys are
 //!   freshness     how long keys are believed, and when they are asked for again
 //! introspection   what an issuer says about an opaque token
+//! live            the authorizer as it runs: its bundle is swapped, and what it needs is fetched
 //! ```
 
 mod files;
@@ -23,6 +24,8 @@ mod freshness;
 pub mod keys;
 
 pub mod introspection;
+
+pub mod live;
 
 pub use discovery::MetadataError;
 pub use files::{DEVELOPMENT_JWKS, FetchError, add_development_keys, development_home, read_bundle};

@@ -1,7 +1,7 @@
 //! The tokens that were verified a moment ago: what verifying them once more would say, without doing it.
 //!
-//! This is memoisation of [`verify_token`], so it changes no answer. A token is known by the SHA-256 of all its bytes: never by
-//! its signature or `jti` alone, which another text could carry too. Only what was believed is remembered, and it is
+//! This is memoisation of [`verify_token`], so it changes no answer. A token is known by the SHA-256 of all its bytes: never
+//! by its signature or `jti` alone, which another text could carry too. Only what was believed is remembered, and it is
 //! believed again only while nothing that [`verify_token`] asks has changed:
 //!
 //! | what ends it | how it is seen |
@@ -46,8 +46,8 @@ type TokenDigest = [u8; SHA256_OUTPUT_LEN];
 struct KnownToken {
     digest: TokenDigest,
     claims: Arc<VerifiedClaims>,
-    /// The set with the key that verified it; an opaque token has none. Weak, so that a set that was replaced takes no memory; and its address is
-    /// not used again while this is here, so that equal addresses mean one set.
+    /// The set with the key that verified it; an opaque token has none. Weak, so that a set that was replaced takes no
+    /// memory; and its address is not used again while this is here, so that equal addresses mean one set.
     signed_by: Option<Weak<JwkSet>>,
     verified_at: Timestamp,
 }

@@ -25,6 +25,8 @@ mod facts;
 mod https;
 #[cfg(feature = "cli")]
 mod introspection;
+#[cfg(all(feature = "cli", unix))]
+mod live;
 #[cfg(feature = "cli")]
 mod loopback;
 #[cfg(feature = "cli")]
@@ -35,9 +37,9 @@ mod pipeline;
 mod revocation;
 #[cfg(feature = "cli")]
 mod rotation;
-#[cfg(all(feature = "cli", feature = "lambda"))]
+#[cfg(all(feature = "cli", feature = "lambda", unix))]
 mod runtime;
-#[cfg(all(feature = "cli", feature = "lambda"))]
+#[cfg(all(feature = "cli", feature = "lambda", unix))]
 mod runtime_api;
 mod source;
 mod tidy;
