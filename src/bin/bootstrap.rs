@@ -1,4 +1,9 @@
-//! The Lambda shell: checks the bundle before the first event, then posts the [`Authorizer`]'s reply to each one.
+//! The Lambda shell: checks the bundle before the first event, then posts the authorizer's reply to each one. What is needed
+//! from outside is fetched before the first event, or during one: see [`Live`].
+//!
+//! `CEDAR_GATE_BUNDLE` may name a symbolic link. Where it leads is looked up while events are answered, and another bundle
+//! takes over there when it is good. The folders that it leads to must not change: write a new one, then move the link
+//! (`ln -s releases/43 next && mv -T next current`).
 //!
 //! **stdout** carries data: one decision record an answer, as far as the bundle's log policy wants it, each a JSON
 //! object on a line of its own and not a string inside another log line. **stderr** carries talk: `tracing` events,
@@ -11,6 +16,8 @@
 //! | unauthorized | `…/error`, `{"errorType":"Unauthorized","errorMessage":"Unauthorized"}`: API Gateway makes it 401 |
 //! | a fault, a panic, a record that cannot be written | `…/error`, type `Fault`, message `cedar-gate: …`: 500 |
 //! | no usable bundle | `/runtime/init/error`, type `BundleError`, then exit code 1, before any `/next` |
+//! | a link that moves to no usable bundle | nothing: the last good one answers on, and a line of level `ERROR` says why |
+//! | an issuer that cannot be reached at the start | nothing: the start goes on, and its tokens are a fault until it can |
 
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,11 +26,13 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use cedar_gate::authorizer::{Answered, Authorizer};
-use cedar_gate::bundle::Bundle;
-use cedar_gate::fetch;
+use cedar_gate::authorizer::Answered;
+use cedar_gate::fetch::http::HttpClient;
+use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
+use cedar_gate::fetch::keys::{FetchOutcome, FetchReport};
+use cedar_gate::fetch::live::{Fetched, Followed, InCharge, Live};
 use cedar_gate::record::DecisionRecord;
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
@@ -44,13 +53,27 @@ fn main() -> ExitCode {
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The longest time that the start waits for issuers. Lambda gives it ten seconds; who has not answered by then is asked
+/// again with the first token.
+const PREFETCH_BUDGET: Duration = Duration::from_secs(2);
+
+/// The longest time that an answer waits for its issuer: time for a request that the issuer does not answer, and for a redirect
+/// or another one that it does. API Gateway waits ten seconds for an authorizer.
+const FETCH_BUDGET: Duration = Duration::from_secs(3);
+
+/// What is left of an invocation for the answer itself, when nothing is waited for any more.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(500);
+
 /// Serves until Lambda ends the process.
 fn run() -> Result<(), StartError> {
     let settings = Settings::from_environment()?;
     let tokio = tokio_runtime(settings.max_concurrency)?;
     tokio.block_on(async {
         match load(&settings) {
-            Ok(authorizer) => serve(Arc::new(authorizer)).await,
+            Ok(live) => {
+                prefetch(&live);
+                serve(Arc::new(Shell { live, waiting: Waiting::of(settings.max_concurrency) })).await
+            }
             Err(error) => {
                 post_init_error(&error).await;
                 Err(error)
@@ -59,27 +82,89 @@ fn run() -> Result<(), StartError> {
     })
 }
 
-/// Reads and checks the bundle. A panic in there is a refusal too, so that Lambda hears of it.
-fn load(settings: &Settings) -> Result<Authorizer, StartError> {
+/// Reads and checks the bundle.
+fn load(settings: &Settings) -> Result<Live, StartError> {
     let directory = bundle_directory(settings.bundle.as_deref(), &settings.task_root)?;
-    let authorizer = catch_unwind(|| {
-        let files = fetch::read_bundle(&directory).map_err(|error| error.to_string())?;
-        let mut bundle = Bundle::load(&files).map_err(|errors| errors.to_string())?;
-        if bundle.wants_development_keys() {
-            tracing::warn!("this is a development bundle: whoever holds the development key can be anybody");
-        }
-        fetch::add_development_keys(&mut bundle).map_err(|error| error.to_string())?;
-        Authorizer::new(bundle).map_err(|error| error.to_string())
-    })
-    .unwrap_or_else(|_| Err("checking the bundle panicked: the log names the place".to_owned()))
-    .map_err(StartError::Bundle)?;
+    let live =
+        Live::start(&directory, HttpClient::new()).map_err(|error| StartError::Bundle(error.to_string()))?;
+    let in_charge = live.in_charge();
+    log_concerns(&in_charge);
     tracing::info!(
-        digest = authorizer.bundle().digest(),
-        directory = %directory.display(),
+        digest = in_charge.authorizer.bundle().digest(),
+        directory = %in_charge.folder.display(),
         max_concurrency = settings.max_concurrency,
         "the bundle is loaded"
     );
-    Ok(authorizer)
+    Ok(live)
+}
+
+/// What a bundle's owner must know, though it can be in charge.
+fn log_concerns(in_charge: &InCharge) {
+    if in_charge.authorizer.bundle().wants_development_keys() {
+        tracing::warn!("this is a development bundle: whoever holds the development key can be anybody");
+    }
+    for missing in &in_charge.missing_secrets {
+        tracing::error!(reason = %missing, "a secret is missing");
+    }
+}
+
+/// Fetches what the issuers publish, so that the first tokens need not wait for it.
+fn prefetch(live: &Live) {
+    match clocks() {
+        Ok((now, _)) => live.prefetch(now, PREFETCH_BUDGET).iter().for_each(log_keys),
+        // Each event will say so too.
+        Err(_) => tracing::error!("no keys are fetched: the system clock is wrong"),
+    }
+}
+
+/// What was fetched for an answer.
+fn log_fetch(fetched: &Fetched) {
+    match fetched {
+        Fetched::Keys(report) => log_keys(report),
+        Fetched::Introspection(report) => log_introspection(report),
+    }
+}
+
+/// One line for each time that an issuer could not be asked about a token; that it could, the decision record says.
+fn log_introspection(report: &IntrospectionReport) {
+    match &report.outcome {
+        Ok(_) | Err(IntrospectionError::BackingOff { .. }) => {}
+        Err(error) => tracing::warn!(
+            issuer = report.issuer,
+            host = report.url.host(),
+            reason = %error,
+            duration_ms = milliseconds(report.took),
+            "the issuer cannot be asked about tokens"
+        ),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One line for each place that was asked; none where it was not, because it was asked a moment ago.
+fn log_keys(report: &FetchReport) {
+    let (issuer, host) = (report.key_set.as_ref(), report.url.host());
+    let duration_ms = milliseconds(report.took);
+    match &report.outcome {
+        FetchOutcome::Fetched { keys, skipped, changed } => {
+            tracing::info!(issuer, host, keys, skipped, changed, duration_ms, "the keys are fetched");
+        }
+        FetchOutcome::Failed { error, retry_at } => {
+            tracing::warn!(issuer, host, reason = %error, retry_at = %retry_at, duration_ms, "the keys cannot be fetched");
+        }
+        FetchOutcome::CutOff => {
+            tracing::warn!(
+                issuer,
+                host,
+                reason = "the time was up",
+                duration_ms,
+                "the keys cannot be fetched"
+            );
+        }
+        FetchOutcome::Recent | FetchOutcome::BackingOff { .. } => {}
+    }
 }
 
 /// The directory of the bundle: the one that `CEDAR_GATE_BUNDLE` names, below the task root when it is relative.
@@ -104,11 +189,39 @@ fn bundle_directory(named: Option<&Path>, task_root: &Path) -> Result<PathBuf, S
     }
 }
 
+/// What answers events.
+struct Shell {
+    live: Live,
+    waiting: Waiting,
+}
+
+/// How a thread waits for the world outside.
+#[derive(Clone, Copy)]
+enum Waiting {
+    /// It just does: there is one event at a time.
+    InPlace,
+    /// Another thread takes over its other events first.
+    Aside,
+}
+
+impl Waiting {
+    fn of(max_concurrency: u32) -> Self {
+        if max_concurrency > 1 { Self::Aside } else { Self::InPlace }
+    }
+
+    fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        match self {
+            Self::InPlace => work(),
+            Self::Aside => tokio::task::block_in_place(work),
+        }
+    }
+}
+
 /// Polls for events: one after another, or `AWS_LAMBDA_MAX_CONCURRENCY` at a time on managed instances.
-async fn serve(authorizer: Arc<Authorizer>) -> Result<(), StartError> {
+async fn serve(shell: Arc<Shell>) -> Result<(), StartError> {
     let handler = service_fn(move |event: LambdaEvent<Payload>| {
-        let authorizer = Arc::clone(&authorizer);
-        async move { guarded(|| respond(&authorizer, &event)) }
+        let shell = Arc::clone(&shell);
+        async move { guarded(|| shell.respond(&event)) }
     });
     Runtime::new(handler).run_concurrent().await.map_err(StartError::Serve)
 }
@@ -121,22 +234,64 @@ fn guarded<T>(respond: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure
     })
 }
 
-fn respond(authorizer: &Authorizer, event: &LambdaEvent<Payload>) -> Result<Box<RawValue>, Failure> {
-    let (now, started) = clocks()?;
-    let Answered { reply, mut record, token_known, .. } = authorizer.answer(event.payload.bytes(), now);
-    record.set_duration(started.elapsed());
-    record.set_token_cached(token_known);
-    record.set_invocation_id(&event.context.request_id);
-    if record.wanted(authorizer.log_allow(), sample(&event.context.request_id)) {
-        // An answer that nobody can account for is not given.
-        write_record(&record, &mut std::io::stdout().lock())
-            .map_err(|error| Failure::Fault(format!("the decision record cannot be written: {error}")))?;
+impl Shell {
+    fn respond(&self, event: &LambdaEvent<Payload>) -> Result<Box<RawValue>, Failure> {
+        let (now, started) = clocks()?;
+        if self.live.is_due(now) {
+            self.waiting.run(|| self.follow(now));
+        }
+        let bytes = event.payload.bytes();
+        let mut answer = self.live.ask(bytes, now);
+        if answer.answered.need.is_some() {
+            let within = time_to_wait(now, started.elapsed(), event.context.deadline);
+            answer = self.waiting.run(|| self.live.ask_again(answer, bytes, now, within));
+            answer.fetched.iter().for_each(log_fetch);
+        }
+        let Answered { reply, mut record, token_known, .. } = answer.answered;
+        record.set_duration(started.elapsed());
+        record.set_token_cached(token_known);
+        record.set_invocation_id(&event.context.request_id);
+        if record.wanted(answer.log_allow, sample(&event.context.request_id)) {
+            // An answer that nobody can account for is not given.
+            write_record(&record, &mut std::io::stdout().lock())
+                .map_err(|error| Failure::Fault(format!("the decision record cannot be written: {error}")))?;
+        }
+        match reply {
+            Reply::Json(body) => verbatim(body),
+            Reply::Unauthorized => Err(Failure::Unauthorized),
+            Reply::Fault(reason) => Err(Failure::Fault(reason)),
+        }
     }
-    match reply {
-        Reply::Json(body) => verbatim(body),
-        Reply::Unauthorized => Err(Failure::Unauthorized),
-        Reply::Fault(reason) => Err(Failure::Fault(reason)),
+
+    /// Follows the link to the bundle.
+    fn follow(&self, now: Timestamp) {
+        match self.live.follow(now) {
+            None => {}
+            Some(Followed::Swapped { took }) => {
+                let in_charge = self.live.in_charge();
+                log_concerns(&in_charge);
+                tracing::info!(
+                    digest = in_charge.authorizer.bundle().digest(),
+                    directory = %in_charge.folder.display(),
+                    duration_ms = milliseconds(took),
+                    "another bundle is in charge"
+                );
+            }
+            Some(Followed::Refused { folder, error }) => tracing::error!(
+                reason = %error,
+                directory = %folder.display(),
+                in_charge = self.live.in_charge().authorizer.bundle().digest(),
+                "the bundle is refused, and the one before stays in charge"
+            ),
+        }
     }
+}
+
+/// How long an answer may wait: [`FETCH_BUDGET`], and not until the invocation's deadline (milliseconds since the epoch).
+fn time_to_wait(now: Timestamp, elapsed: Duration, deadline: u64) -> Duration {
+    let now = Duration::from_millis(u64::try_from(now.unix_millis()).unwrap_or(0));
+    let left = Duration::from_millis(deadline).saturating_sub(now + elapsed + DEADLINE_MARGIN);
+    left.min(FETCH_BUDGET)
 }
 
 /// The time of the decision, and the moment from which its duration counts.
@@ -347,8 +502,6 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn variables(changed: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
@@ -434,6 +587,30 @@ mod tests {
         assert_eq!(timestamp(before), Err(Failure::Fault("the system clock stands before 1970".to_owned())));
         let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
         assert_eq!(timestamp(moment), Ok(Timestamp::from_unix_millis(1_500)));
+    }
+
+    #[test]
+    fn nobody_waits_until_the_deadline() {
+        let now = Timestamp::from_unix_seconds(1_795_255_200);
+        let wait = |left: i64, elapsed: u64| {
+            let deadline = u64::try_from(now.unix_millis() + left).unwrap();
+            time_to_wait(now, Duration::from_millis(elapsed), deadline).as_millis()
+        };
+        for (left, elapsed, expected) in [
+            (10_000, 0, 3_000),
+            (3_500, 0, 3_000),
+            (3_000, 0, 2_500),
+            (3_000, 700, 1_800),
+            (500, 0, 0),
+            (0, 0, 0),
+            (-1_000, 0, 0),
+        ] {
+            assert_eq!(wait(left, elapsed), expected, "{left} ms left, {elapsed} ms gone");
+        }
+        assert_eq!(
+            time_to_wait(Timestamp::from_unix_millis(i64::MIN), Duration::ZERO, u64::MAX),
+            FETCH_BUDGET
+        );
     }
 
     #[test]

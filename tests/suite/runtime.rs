@@ -1,10 +1,11 @@
 //! The Lambda binary as API Gateway meets it: the real process, the bytes it posts, the lines it logs.
 
 use std::fs::File;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use cedar_gate::fetch::DEVELOPMENT_JWKS;
 use cedar_gate::jose::{Algorithm, TrustedIssuer};
@@ -13,6 +14,8 @@ use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::live::{clerks_token, issuer_file, jwks, opaque_issuer_file, said_of_a_clerk};
+use crate::loopback::{Answer, Server};
 use crate::runtime_api::{Function, Posted, env};
 
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
@@ -514,4 +517,265 @@ fn concurrent_events_each_get_their_own_answer() {
     function.wait_for_pollers(4);
     let (stdout, _) = function.finish();
     assert_eq!(objects(&stdout).len(), 401);
+}
+
+/// Issuers that publish their keys, and the function that asks them.
+struct Published {
+    deployment: Deployment,
+    server: Server,
+}
+
+impl Published {
+    /// Each issuer's keys are at its own path of the server.
+    fn by(names: &[&str]) -> Self {
+        let published = Self { deployment: Deployment::new(), server: Server::start() };
+        for name in names {
+            let path = published.deployment.bundle.path().join(format!("policies/issuers/{name}.toml"));
+            std::fs::write(path, published.file(name)).unwrap();
+        }
+        published
+    }
+
+    fn file(&self, name: &str) -> String {
+        issuer_file(name, &format!("{{ url = \"{}\" }}", self.server.url(&format!("/{name}"))))
+    }
+
+    fn serve(&self, name: &str, keys: &[&DevelopmentKey]) {
+        self.server.set(&format!("/{name}"), Answer::ok(jwks(keys)));
+    }
+
+    fn fetches(&self, name: &str) -> usize {
+        self.server.count(&format!("/{name}"))
+    }
+
+    /// A clerk of that issuer asks for an order.
+    fn event(&self, name: &str, key: &DevelopmentKey) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let token = clerks_token(&self.file(name), key, i64::try_from(now).unwrap());
+        event(&token, "GET", "/orders/1")
+    }
+}
+
+fn is_allowed(posted: &Posted) -> bool {
+    matches!(posted, Posted::Response(body) if body.contains(r#""Effect":"Allow""#))
+}
+
+/// The lines about fetched keys: level, issuer, message, and what went wrong.
+fn fetch_lines(stderr: &str) -> Vec<String> {
+    let mut lines: Vec<String> = objects(stderr)
+        .iter()
+        .filter(|line| line.get("issuer").is_some())
+        .map(|line| {
+            assert_eq!(text(line, "host"), "127.0.0.1", "{line}");
+            assert!(line["duration_ms"].is_u64(), "{line}");
+            let reason = line["reason"].as_str().map(|reason| reason.rsplit(": ").next().unwrap());
+            let [level, issuer, message] = ["level", "issuer", "message"].map(|member| text(line, member));
+            format!(
+                "{level} {issuer}: {message}{}",
+                reason.map_or_else(String::new, |reason| format!(", {reason}"))
+            )
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn no_keys(name: &str) -> Posted {
+    error("Fault", &format!("cedar-gate: no keys of issuer `{name}` are loaded"))
+}
+
+#[test]
+fn keys_are_fetched_before_the_first_event_and_rotate_between_two() {
+    let published = Published::by(&["steady", "broken", "slow"]);
+    let [old, new] = [(); 2].map(|()| DevelopmentKey::generate(Algorithm::Es256).unwrap());
+    published.serve("steady", &[&old]);
+    published.server.set("/broken", Answer::status(500));
+    published.server.set("/slow", Answer::Stall(Vec::new()));
+    let function = published.deployment.start();
+    function.wait_for_pollers(1);
+    let started = Instant::now();
+    assert_eq!(["steady", "broken", "slow"].map(|name| published.fetches(name)), [1, 1, 1]);
+
+    // Who answered is answered for; who did not is a fault that nobody caches, for its own tokens alone.
+    assert!(is_allowed(&function.invoke(published.event("steady", &old))));
+    assert_eq!(function.invoke(published.event("broken", &old)), no_keys("broken"));
+    assert_eq!(function.invoke(published.deployment.allowed("/orders/1")), allow("/orders/1"));
+    assert_eq!(["steady", "broken"].map(|name| published.fetches(name)), [1, 1]);
+    // Who was too slow for the start alone is asked with the first token, and that within its invocation.
+    published.serve("slow", &[&old]);
+    assert!(is_allowed(&function.invoke(published.event("slow", &old))));
+
+    // A key that was not there a moment ago is nobody's.
+    let unauthorized = error("Unauthorized", "Unauthorized");
+    assert_eq!(function.invoke(published.event("steady", &new)), unauthorized);
+    published.serve("steady", &[&old, &new]);
+    published.serve("broken", &[&new]);
+    thread::sleep(Duration::from_millis(10_200).saturating_sub(started.elapsed()));
+    for (name, key) in [("steady", &new), ("steady", &old), ("broken", &new), ("slow", &old)] {
+        assert!(is_allowed(&function.invoke(published.event(name, key))), "{name}");
+    }
+    assert_eq!(["steady", "broken", "slow"].map(|name| published.fetches(name)), [2, 2, 2]);
+
+    let (stdout, stderr) = function.finish();
+    let records = objects(&stdout);
+    let reasons: Vec<&str> = records.iter().map(|record| text(record, "reason")).collect();
+    let policy = "policy";
+    let expected =
+        [policy, "keys_unavailable", policy, policy, "unknown_key", policy, policy, policy, policy];
+    assert_eq!(reasons, expected, "one record an event, of its last answer");
+    assert_eq!(
+        fetch_lines(&stderr),
+        [
+            "INFO broken: the keys are fetched",
+            "INFO slow: the keys are fetched",
+            "INFO steady: the keys are fetched",
+            "INFO steady: the keys are fetched",
+            "WARN broken: the keys cannot be fetched, status 500",
+            "WARN slow: the keys cannot be fetched, the time was up",
+        ]
+    );
+}
+
+#[test]
+fn an_issuer_is_asked_about_an_opaque_token_by_the_secret_of_the_function() {
+    const TOKEN: &str = "dG9rZW4";
+    let published = Published::by(&[]);
+    for (name, variable) in [("asked", "GATE_SECRET"), ("broken", "GATE_SECRET"), ("unknown", "ABSENT")] {
+        let url = published.server.url(&format!("/{name}"));
+        let path = published.deployment.bundle.path().join(format!("policies/issuers/{name}.toml"));
+        std::fs::write(path, opaque_issuer_file(name, &url, &format!("{{ env = \"{variable}\" }}"))).unwrap();
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    published.server.set("/asked", said_of_a_clerk(i64::try_from(now).unwrap()));
+    published.server.set("/broken", Answer::status(500));
+    let function = published.deployment.start_with(env("GATE_SECRET", SECRET));
+    for (name, is_answered) in [("asked", true), ("asked", true), ("broken", false), ("unknown", false)] {
+        let posted = function.invoke(event(&format!("{name}-{TOKEN}"), "GET", "/orders/1"));
+        assert_eq!(is_allowed(&posted), is_answered, "{posted:?}");
+        assert!(!format!("{posted:?}").contains(TOKEN), "{posted:?}");
+    }
+    assert_eq!(["asked", "broken", "unknown"].map(|name| published.fetches(name)), [1, 1, 0]);
+    let (stdout, stderr) = function.finish();
+    for line in stdout.lines().chain(stderr.lines()) {
+        assert!(![TOKEN, SECRET].iter().any(|secret| line.contains(secret)), "{line}");
+    }
+    let told: Vec<String> = objects(&stderr)
+        .iter()
+        .filter_map(|line| Some(format!("{}: {}", line["level"].as_str()?, line["reason"].as_str()?)))
+        .collect();
+    let unset = "environment variable `ABSENT` is not set";
+    assert_eq!(
+        told,
+        [
+            format!("ERROR: issuer `unknown` cannot be asked about tokens: {unset}"),
+            format!("WARN: `{}`: status 500", published.server.url("/broken")),
+            format!("WARN: the client secret: {unset}"),
+        ]
+    );
+}
+
+#[test]
+fn an_issuer_that_nobody_serves_does_not_stop_the_start() {
+    let published = Published::by(&["dead"]);
+    let key = DevelopmentKey::generate(Algorithm::Es256).unwrap();
+    let address = published.server.url("/dead");
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    published.deployment.edit("policies/issuers/dead.toml", &address, &format!("http://{nowhere}/dead"));
+    let function = published.deployment.start();
+    assert_eq!(function.invoke(published.event("dead", &key)), no_keys("dead"));
+    assert_eq!(function.invoke(published.deployment.allowed("/orders/1")), allow("/orders/1"));
+    let (stdout, stderr) = function.finish();
+    let records = objects(&stdout);
+    assert_eq!((text(&records[0], "reason"), text(&records[0], "level")), ("keys_unavailable", "ERROR"));
+    assert_eq!(
+        fetch_lines(&stderr).len(),
+        1,
+        "the start has tried, and nobody tries again at once: {stderr}"
+    );
+}
+
+#[test]
+fn who_waits_for_an_issuer_keeps_nobody_else_waiting() {
+    let published = Published::by(&["slow"]);
+    let key = DevelopmentKey::generate(Algorithm::Es256).unwrap();
+    published.server.set("/slow", Answer::Stall(Vec::new()));
+    let function = published.deployment.start_with(env("AWS_LAMBDA_MAX_CONCURRENCY", "6"));
+    function.wait_for_pollers(6);
+    // As many as wait for the issuer at once are more than there are processors.
+    let slow = published.event("slow", &key);
+    let waiting: Vec<String> = (0..5).map(|_| function.push(slow.as_str())).collect();
+    function.wait_for_pollers(1);
+    for n in 0..20 {
+        let path = format!("/orders/{n}");
+        assert_eq!(function.invoke(published.deployment.allowed(&path)), allow(&path));
+    }
+    assert!(!function.calls().contains(&"POST …/error".to_owned()), "all 20 were answered while 5 waited");
+    for id in waiting {
+        assert_eq!(function.answer(&id), no_keys("slow"));
+    }
+    assert_eq!(published.fetches("slow"), 2, "by the start, and by one of the five");
+    let (stdout, _) = function.finish();
+    let waited = |record: &&Value| {
+        record["reason"] == "keys_unavailable" && record["duration_us"].as_u64() > Some(500_000)
+    };
+    assert!(objects(&stdout).iter().filter(waited).count() >= 1, "the duration counts the waiting: {stdout}");
+}
+
+#[test]
+fn the_link_moves_to_another_bundle_or_to_none_that_is_good() {
+    for (file, from, to, reason) in [
+        ("policies/v1/orders.cedar", "permit (", "permit ( ", None),
+        (
+            "policies/issuers/acme.toml",
+            "token_use = \"access\"",
+            "token_use = \"acces\"",
+            Some(
+                "policies/issuers/acme.toml:5:13: unknown variant `acces`, expected one of `access`, `id`, `any`",
+            ),
+        ),
+    ] {
+        let deployment = Deployment::new();
+        let next = tempfile::tempdir().unwrap();
+        copy(deployment.bundle.path(), next.path());
+        let path = next.path().join(file);
+        let changed = std::fs::read_to_string(&path).unwrap().replacen(from, to, 1);
+        std::fs::write(path, changed).unwrap();
+        let links = tempfile::tempdir().unwrap();
+        let link = links.path().join("current");
+        symlink(deployment.bundle.path(), &link).unwrap();
+        let function = deployment.start_with(env("CEDAR_GATE_BUNDLE", &link));
+        function.wait_for_pollers(1);
+        symlink(next.path(), links.path().join("next")).unwrap();
+        std::fs::rename(links.path().join("next"), &link).unwrap();
+        for _ in 0..2 {
+            assert_eq!(function.invoke(deployment.allowed("/orders")), allow("/orders"));
+        }
+        let (stdout, stderr) = function.finish();
+        let (records, lines) = (objects(&stdout), objects(&stderr));
+        let news: Vec<&Value> =
+            lines.iter().skip_while(|line| line["message"] != "the bundle is loaded").skip(1).collect();
+        let first =
+            text(lines.iter().find(|line| line["message"] == "the bundle is loaded").unwrap(), "digest");
+        let directory = next.path().canonicalize().unwrap();
+        let in_charge = match (reason, news.as_slice()) {
+            (None, [warning, swapped]) => {
+                assert_eq!(text(warning, "level"), "WARN");
+                assert_eq!(
+                    (text(swapped, "level"), text(swapped, "message")),
+                    ("INFO", "another bundle is in charge")
+                );
+                assert_ne!(text(swapped, "digest"), first);
+                text(swapped, "digest")
+            }
+            (Some(reason), [refused]) => {
+                let message = "the bundle is refused, and the one before stays in charge";
+                assert_eq!((text(refused, "level"), text(refused, "message")), ("ERROR", message));
+                assert_eq!((text(refused, "reason"), text(refused, "in_charge")), (reason, first));
+                first
+            }
+            _ => panic!("{stderr}"),
+        };
+        assert_eq!(text(news.last().unwrap(), "directory"), directory.to_str().unwrap());
+        assert!(records.iter().all(|record| text(record, "bundle") == in_charge), "{stdout}");
+    }
 }

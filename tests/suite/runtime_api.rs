@@ -282,6 +282,7 @@ fn next(shared: &Shared) -> Option<Vec<u8>> {
         state = shared.changed.wait(state).expect("no thread of the Runtime API panics");
     };
     state.polling -= 1;
+    shared.changed.notify_all();
     let head = format!(
         "HTTP/1.1 200 OK\r\n\
          content-type: application/json\r\n\
