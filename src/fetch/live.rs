@@ -26,11 +26,12 @@ use crate::authorizer::{Answered, Authorizer, Evidence, PrepareError};
 use crate::bundle::Bundle;
 use crate::bundle::deployment::LogAllow;
 use crate::bundle::finding::BundleErrors;
+use crate::bundle::propagation::NEW_BUNDLE_SECONDS;
 use crate::jose::{KeyRing, Need};
 use crate::time::Timestamp;
 
 /// How long it takes at most until an event finds that the link leads elsewhere.
-pub const LINK_INTERVAL: Duration = Duration::from_secs(10);
+pub const LINK_INTERVAL: Duration = Duration::from_secs(NEW_BUNDLE_SECONDS);
 
 /// How long a bundle that was refused is not tried again while the link leads to it.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(60);
