@@ -418,10 +418,12 @@ fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Optio
             let help = "give each issuer an alias of its own";
             findings.note_text(path, issuer.name(), message, help.to_owned());
         }
-        if let Some(earlier) = trusted.insert(issuer.issuer(), path) {
-            let message = format!("`{}` is trusted in {earlier} too", issuer.issuer());
-            let help = "one file says whose tokens are believed";
-            findings.note_text(path, issuer.issuer(), message, help.to_owned());
+        for (iss, written) in issuer.every_iss() {
+            if let Some(earlier) = trusted.insert(iss, path) {
+                let message = format!("`{iss}` is trusted in {earlier} too");
+                let help = "one file says whose tokens are believed";
+                findings.note_text(path, written, message, help.to_owned());
+            }
         }
     }
     for (first, second) in contested(issuers.iter().map(|read| &read.issuer)) {

@@ -210,14 +210,18 @@ impl OperationEntities {
 }
 
 /// The principal's id: `<issuer alias>|<sub>`, or for a machine `<issuer alias>|<client id>`. The alias stands before
-/// it because two issuers may use one `sub` for two people.
+/// it because two issuers may use one `sub` for two people; where one file speaks for several Entra tenants, so does the
+/// tenant's id behind the alias.
 #[must_use]
 pub fn principal_id(claims: &VerifiedClaims) -> String {
     let id = match claims.kind() {
         PrincipalKind::User => claims.subject(),
         PrincipalKind::Client => claims.client_id().unwrap_or(claims.subject()),
     };
-    format!("{}|{id}", claims.issuer())
+    match claims.directory() {
+        None => format!("{}|{id}", claims.issuer()),
+        Some(directory) => format!("{}|{directory}|{id}", claims.issuer()),
+    }
 }
 
 fn principal_attributes(

@@ -162,7 +162,7 @@ impl KeyStore {
     pub fn adopt(&self, bundle: &Bundle) {
         let mut wanted = lock(&self.wanted);
         let mut next = Wanted::default();
-        for issuer in bundle.issuers().iter() {
+        for issuer in bundle.issuers().by_key_set() {
             match issuer.keys() {
                 KeySource::Published(published) => {
                     let max_age = Duration::from_millis(published.max_age.millis().unsigned_abs());

@@ -128,7 +128,7 @@ impl SecretPurpose {
 #[must_use]
 pub fn read_secrets(bundle: &mut Bundle) -> Vec<MissingSecret> {
     let (mut shared, mut missing) = (Vec::new(), Vec::new());
-    for issuer in bundle.issuers().iter() {
+    for issuer in bundle.issuers().by_name() {
         let mut miss = |purpose, error| {
             missing.push(MissingSecret { issuer: issuer.name().to_owned(), purpose, error });
         };

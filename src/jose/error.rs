@@ -63,6 +63,14 @@ pub enum TokenError {
         /// The header's `kid`; `None` where the token names no key and none fits its `alg`.
         kid: Option<KeyId>,
     },
+    /// The key says that it is another issuer's: Entra publishes keys of several in one set.
+    #[error("{}", key_of_another(.issuer, .kid.as_ref()))]
+    KeyOfAnotherIssuer {
+        /// Alias of the token's issuer.
+        issuer: String,
+        /// The header's `kid`; `None` where the token names no key, and the one that fits is another's.
+        kid: Option<KeyId>,
+    },
     /// The token names no key, and several keys of the set fit its `alg`: trying each would be a guess.
     #[error("the token has no `kid`, and {count} keys fit its `alg`")]
     AmbiguousKey {
@@ -243,6 +251,7 @@ impl TokenError {
             | Self::IssuerAlgorithm { .. }
             | Self::KeyAlgorithm { .. }
             | Self::UnknownIssuer { .. }
+            | Self::KeyOfAnotherIssuer { .. }
             | Self::AmbiguousKey { .. }
             | Self::NotOpaque { .. }
             | Self::Inactive { .. }
@@ -274,7 +283,9 @@ impl TokenError {
             Self::UnsupportedHeader { .. } => "unsupported_header",
             Self::Algorithm | Self::IssuerAlgorithm { .. } | Self::KeyAlgorithm { .. } => "wrong_algorithm",
             Self::UnknownIssuer { .. } => "unknown_issuer",
-            Self::UnknownKeyId { .. } | Self::AmbiguousKey { .. } => "unknown_key",
+            Self::UnknownKeyId { .. } | Self::KeyOfAnotherIssuer { .. } | Self::AmbiguousKey { .. } => {
+                "unknown_key"
+            }
             Self::KeysUnavailable { .. } | Self::KeysOutdated { .. } => "keys_unavailable",
             Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
             Self::Inactive { .. } => "inactive_token",
@@ -400,6 +411,14 @@ fn unknown_key(key_set: Option<&str>, kid: Option<&KeyId>) -> String {
         Some(kid) => format!("{whose} has no key `{}`", Excerpt::of(kid.as_str())),
         None => format!("the token has no `kid`, and {whose} has no key that fits its `alg`"),
     }
+}
+
+fn key_of_another(issuer: &str, kid: Option<&KeyId>) -> String {
+    let key = kid.map_or_else(
+        || "the one key that fits".to_owned(),
+        |kid| format!("key `{}`", Excerpt::of(kid.as_str())),
+    );
+    format!("{key} is published for another issuer than `{issuer}`")
 }
 
 #[cfg(test)]

@@ -3,14 +3,70 @@
 //! ```toml
 //! name      = "acme-staff"     # alias: stands in entity ids, logs and reasons
 //! issuer    = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC123456"   # the token's `iss`, compared exactly
-//! provider  = "cognito"        # or "oidc": the presets below
+//! provider  = "cognito"        # one of the presets below
 //! token_use = "access"         # or "id"; "any" must be written out
 //! audience  = ["1example23456789"]                    # or "any", written out
 //! tenant    = "acme"           # or { claim = "custom:tenant", allow = ["acme", "globex"] }, or allow = "any"
 //! roles     = { claim = "cognito:groups", grant = ["clerk"], map = { "Acme Clerks" = "clerk" } }
 //! claims    = { department = "custom:department" }    # attribute = claim
-//! keys      = { file = "acme.jwks.json" }             # or "development": this machine's own key pair
+//! keys      = { file = "acme.jwks.json" }             # without it, where the preset says
 //! ```
+//!
+//! `name`, `issuer`, `provider`, `token_use` and `audience` are required. A role that `grant` does not list becomes nothing,
+//! whatever a token says.
+//!
+//! # Several issuers in one file
+//!
+//! `also_issuers = ["https://cognito-idp.us-east-1.amazonaws.com/eu-west-1_AbC123456"]` names further `iss` of the same pool:
+//! same alias, same rules, so the same principals. Where the place of the keys follows from the issuer's name, each has keys
+//! of its own under a name of their own (`acme-staff@2`), so that one which cannot be fetched disables no other.
+//!
+//! An Entra application that many tenants use has the issuer `https://login.microsoftonline.com/{tenantid}/v2.0` and
+//! `tenant_ids = ["<GUID>", …]`, which are put in its place. There is no word for all tenants, because anybody can have one.
+//! Who is called alike in two of them is two principals: `User::"<name>|<tenant id>|<sub>"`.
+//!
+//! # Presets
+//!
+//! | | `oidc` | `cognito` | `auth0` | `okta` | `entra` | `keycloak` | `google` |
+//! |---|---|---|---|---|---|---|---|
+//! | `issuer` ends | as it may | without `/` | with `/` | without `/` | `/v2.0`, or `/` for 1.0 | without `/` | without `/` |
+//! | `typ`, access | `at+jwt` | `JWT` | `at+jwt or JWT` | `at+jwt or JWT` | `JWT` | `at+jwt or JWT` | no JWT |
+//! | `typ`, ID | `JWT` | `JWT` | `JWT` | `JWT` | `JWT` | `JWT` | `JWT` |
+//! | `token_use_claim` | – | `token_use`: `access`, `id` | – | – | – | `typ`: `Bearer`, `ID` | – |
+//! | `access_marker` | – | – | `azp`, `client_id` | `cid` | `azp`, `appid` | – | – |
+//! | `audience_claim` | `aud` | `client_id`; ID `aud` | `aud` | `aud` | `aud` | `aud` | `aud` |
+//! | `client_claim` | `client_id`, `azp` | `client_id` | `azp`, `client_id` | `cid` | `azp`, `appid` | `azp` | `azp` |
+//! | `scope_claim` | `scope` | `scope` | `scope` | `scp` | `scp` | `scope` | `scope` |
+//! | `roles.claim` | `roles` | `cognito:groups` | `permissions` | `groups` | `roles` | `realm_access.roles` | `hd` |
+//! | `token_id_claim` | `jti` | `jti` | `jti` | `jti` | `uti` | `jti` | `jti` |
+//! | `required_values` | – | – | – | – | `ver`, `tid` of the issuer | – | – |
+//! | `also_issuers` | – | – | – | – | – | – | without `https://` |
+//! | `keys` | `"discovery"` | `/.well-known/jwks.json` | `/.well-known/jwks.json` | `/v1/keys` | the tenant's, or the common | `/protocol/openid-connect/certs` | `www.googleapis.com` |
+//!
+//! Each key in the first column can be written in the file and then holds instead.
+//!
+//! - `typ`: what the header's `typ` must be; `JWT` also means none. `"any"` switches it off.
+//! - `token_use_claim = { claim = "…", access = "…", id = "…" }`: the claim whose value says the kind of token.
+//! - `access_marker = ["azp"]`: claims of which an access token has one and an ID token none. `"any"` switches off whatever
+//!   tells the kinds apart.
+//! - A claim inside objects is written with dots (`realm_access.roles`); a claim whose name has dots is found first.
+//! - Roles and scopes are an array of strings, or one string with spaces between. An element of an array is one name.
+//! - Auth0's scopes are what a client asked for unless role-based access control is on; its `permissions` are what the user was
+//!   assigned. Names that cannot be roles are mapped: `map = { "write:orders" = "clerk" }`.
+//! - Entra's keys may name the issuer whose tokens they sign; a key of another issuer is not used.
+//! - A token is a machine's own (`Client`) where `sub` is the client id and, for Cognito and Okta, no claim says that there
+//!   is a user; for Auth0 `sub` has `@clients` behind it; for Entra `idtyp` says so, or `oid` repeats `sub` and there is no
+//!   `scp`; for Keycloak it is the client's service account. ID tokens never are.
+//!
+//! # Keys
+//!
+//! `{ url = "https://…" }`, `"discovery"`, `{ file = "acme.jwks.json" }` beside the issuer file, `{ inline = { keys = [ … ] } }`,
+//! `{ secret = { env = "NAME" }, algorithm = "HS256" }`, or `"development"`: this machine's own key pair. Fetched keys are
+//! believed for `max_age` seconds at most: `{ max_age = 600 }` with `url`, `discovery = true` or the preset's place.
+//!
+//! A secret's bytes are taken as they are, without line ends behind them; `{ file = "/path" }` names it too.
+//!
+//! # Opaque tokens
 //!
 //! An issuer whose tokens are opaque is asked about each (RFC 7662). Without `keys` beside it, it has no others:
 //!
@@ -22,11 +78,7 @@
 //! can be one issuer), `max_age`, how long an answer is believed (0 to 60 seconds, 60), `absent_sub = "client"`, where a
 //! token without `sub` speaks for its client.
 //!
-//! An issuer that signs with a secret instead of a key pair: `keys = { secret = { env = "NAME" }, algorithm = "HS256" }`, or
-//! `{ file = "/path" }`; the secret's bytes are taken as they are, without line ends behind them.
-//!
-//! Optional, each with a preset: `typ`, `audience_claim`, `client_claim`, `scope_claim`, `token_use_claim`,
-//! `token_id_claim`. Optional, each with a rule that a token must then meet:
+//! # Further rules
 //!
 //! | key | a token is refused |
 //! |---|---|
@@ -34,7 +86,7 @@
 //! | `max_token_age = 3600` | when its `iat` is missing or so many seconds ago: 60 to 31,536,000 |
 //! | `expiry = "optional"` | … no longer for having no `exp`; `max_token_age` must be written too |
 //! | `required_claims = ["jti"]` | without one of these claims |
-//! | `required_values = { hd = "acme.example", mfa = [true, 1] }` | when a claim has none of its values |
+//! | `required_values = { hd = "acme.example", mfa = [true, 1] }` | when a claim has none of its values; `"any"` switches a preset's off |
 //! | `required_scopes = ["orders:read"]` | without one of these scopes |
 //! | `not_before = 2026-11-22T10:00:00Z` | when its `iat` is missing or earlier |
 //! | `clients = ["web"]` | when another client got it; `"any"` is what holds without it |
@@ -61,12 +113,15 @@ pub(crate) mod introspection;
 
 mod file;
 
-use std::collections::HashMap;
+mod iss;
+
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::jwk::Jwk;
 use crate::credential::BearerToken;
 
 pub use introspection::Introspection;
@@ -77,12 +132,13 @@ pub use preset::Provider;
 
 use file::IssuerFile;
 use introspection::Introspecting;
-use keys::{KeysFile, WrittenPlace};
+use iss::TrustedIss;
 pub(crate) use kind::TokenKind;
-use kind::TokenUseClaim;
+use kind::{KindMark, TokenUseClaim};
 use lifetime::{Expiry, Lifetime};
 use names::{AudienceName, ClaimPath, Leeway, ScopeName};
 pub(crate) use preset::ClientRule;
+use preset::Preset;
 use rules::{CnfRule, Listed, RoleRule, Tenant, TenantClaim};
 use values::RequiredValue;
 
@@ -93,11 +149,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct TrustedIssuer {
     pub(crate) name: Arc<str>,
-    key_set: Arc<str>,
-    pub(crate) issuer: String,
+    iss: TrustedIss,
+    /// What else its file trusts. [`TrustedIssuers`] makes an issuer of each.
+    further: Vec<TrustedIss>,
     pub(crate) token_use: TokenUse,
     pub(crate) typ: TypRule,
-    pub(crate) token_use_claim: Option<TokenUseClaim>,
+    pub(crate) kind_mark: KindMark,
     pub(crate) audience: Listed<AudienceName>,
     pub(crate) access_audience_claim: ClaimPath,
     pub(crate) id_audience_claim: ClaimPath,
@@ -110,7 +167,6 @@ pub struct TrustedIssuer {
     pub(crate) roles: Option<RoleRule>,
     pub(crate) attributes: Vec<(Arc<str>, ClaimPath)>,
     pub(crate) required_claims: Vec<ClaimPath>,
-    pub(crate) required_values: Vec<RequiredValue>,
     pub(crate) token_id_claim: ClaimPath,
     pub(super) usage_key: Option<ClaimPath>,
     pub(crate) leeway: Leeway,
@@ -118,7 +174,6 @@ pub struct TrustedIssuer {
     pub(crate) cnf: CnfRule,
     pub(super) not_before: Option<Timestamp>,
     pub(super) revocations: Arc<RevocationList>,
-    keys: KeySource,
     introspection: Option<Introspection>,
     provider: Provider,
     development: bool,
@@ -133,40 +188,26 @@ impl TrustedIssuer {
         let file: IssuerFile = toml::from_str(text)
             .map_err(|error| IssuerError::Toml { message: error.message().to_owned(), span: error.span() })?;
         let preset = file.provider.preset();
-        let kind = match file.token_use {
-            TokenUse::Access | TokenUse::Any => &preset.access,
-            TokenUse::Id => &preset.id,
+        let (token_use, token_use_span) = (*file.token_use.get_ref(), file.token_use.span());
+        let kind = match (token_use, &preset.access) {
+            (TokenUse::Id, _) => &preset.id,
+            (TokenUse::Access | TokenUse::Any, Some(access)) => access,
+            (TokenUse::Access | TokenUse::Any, None) => return Err(no_access_tokens(token_use_span)),
         };
         // With "any" written out, the header's `typ` has nothing left to tell apart, unless a `typ` is written too.
-        let typ = match (file.typ, file.token_use, kind.typ) {
+        let typ = match (file.typ, token_use, kind.typ) {
             (Some(written), _, _) => written,
             (None, TokenUse::Any, TypRule::AccessTokenJwt) => TypRule::Any,
             (None, _, preset) => preset,
         };
         let one_or =
             |written: Option<ClaimPath>, preset: &str| written.unwrap_or_else(|| ClaimPath::preset(preset));
-        let keys_span = file.keys.as_ref().map(Spanned::span);
-        let keys = match (file.keys, &file.introspection) {
-            (None, Some(_)) => KeySource::Opaque,
-            (keys, _) => {
-                let keys = keys.map_or(KeysFile::PRESET, Spanned::into_inner);
-                key_source(keys, file.provider, &file.issuer.0)
-                    .map_err(|message| IssuerError::Toml { message, span: keys_span.clone() })?
-            }
-        };
-        let development = file.development || keys == KeySource::Development;
-        if let KeySource::Published(published) = &keys {
-            check_scheme(published.place.url(), development, keys_span)?;
-        }
+        let mut trusted = iss::read(&file)?.into_iter();
+        let no_issuer = || IssuerError::Toml { message: "the file names no issuer".to_owned(), span: None };
+        let iss = trusted.next().ok_or_else(no_issuer)?;
+        let development = file.development || iss.keys == KeySource::Development;
         if let Some(introspection) = &file.introspection {
-            check_scheme(&introspection.get_ref().url, development, Some(introspection.span()))?;
-            if file.token_use != TokenUse::Access {
-                let message = "`introspection` is for access tokens: write `token_use = \"access\"`";
-                return Err(IssuerError::Toml {
-                    message: message.to_owned(),
-                    span: Some(introspection.span()),
-                });
-            }
+            check_introspection(introspection, token_use, development)?;
         }
         let (expiry, expiry_span) = match file.expiry {
             Some(written) => (*written.get_ref(), Some(written.span())),
@@ -178,10 +219,13 @@ impl TrustedIssuer {
         })?;
         Ok(Self {
             typ,
-            token_use: file.token_use,
-            token_use_claim: file.token_use_claim.or_else(|| preset.token_use_claim.map(TokenUseClaim::from)),
+            token_use,
+            kind_mark: kind_mark(file.token_use_claim, file.access_marker, preset)?,
             audience: file.audience.ok_or(IssuerError::MissingAudience)?,
-            access_audience_claim: one_or(file.audience_claim.clone(), preset.access.audience),
+            access_audience_claim: one_or(
+                file.audience_claim.clone(),
+                preset.access.as_ref().unwrap_or(&preset.id).audience,
+            ),
             id_audience_claim: one_or(file.audience_claim, preset.id.audience),
             client_claims: match file.client_claim {
                 Some(written) => vec![written],
@@ -195,19 +239,17 @@ impl TrustedIssuer {
             tenant: file.tenant,
             attributes: file.claims.into_iter().map(|(name, claim)| (name.0.into(), claim)).collect(),
             required_claims: file.required_claims,
-            required_values: RequiredValue::merge(file.required_values, &[]),
             token_id_claim: one_or(file.token_id_claim, preset.token_id),
             leeway: file.leeway,
             lifetime,
             not_before: file.not_before.map(|moment| moment.0),
             revocations: Arc::default(),
-            key_set: file.name.0.as_str().into(),
             name: file.name.0.into(),
-            issuer: file.issuer.0,
+            iss,
+            further: trusted.collect(),
             usage_key: file.usage_key,
             cnf: file.cnf,
             development,
-            keys,
             introspection: file.introspection.map(Spanned::into_inner),
             provider: file.provider,
         })
@@ -224,10 +266,31 @@ impl TrustedIssuer {
         &self.name
     }
 
-    /// The `iss` of its tokens.
+    /// The `iss` of its tokens; as read from a file, the first of them.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.iss.issuer
+    }
+
+    /// Every `iss` that its file trusts, beside the text of the file that says so: the `iss` itself, or a tenant's id.
+    pub fn every_iss(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = std::iter::once(&self.iss).chain(&self.further);
+        all.map(|iss| (iss.issuer.as_str(), iss.directory.as_deref().unwrap_or(&iss.issuer)))
+    }
+
+    /// The id of the Entra tenant that is meant, where its file lists several.
+    pub(crate) fn directory(&self) -> Option<&Arc<str>> {
+        self.iss.directory.as_ref()
+    }
+
+    /// Claims that must have one of a few values.
+    pub(crate) fn required_values(&self) -> &[RequiredValue] {
+        &self.iss.required_values
+    }
+
+    /// Whether the key may sign its tokens, by what the key itself says.
+    pub(crate) fn may_use(&self, key: &Jwk) -> bool {
+        key.issuer().is_none_or(|issuer| self.iss.key_issuers.accepts(issuer))
     }
 
     /// Whose product it is: where the presets are from.
@@ -272,7 +335,7 @@ impl TrustedIssuer {
     /// Where its keys are.
     #[must_use]
     pub fn keys(&self) -> &KeySource {
-        &self.keys
+        &self.iss.keys
     }
 
     /// How it is asked about opaque tokens, where it is.
@@ -290,7 +353,7 @@ impl TrustedIssuer {
     /// the same file that has keys of its own.
     #[must_use]
     pub fn key_set(&self) -> &Arc<str> {
-        &self.key_set
+        &self.iss.key_set
     }
 
     /// The roles it may confer, sorted.
@@ -384,75 +447,126 @@ impl TrustedIssuer {
     }
 }
 
-/// Where the keys are, with the preset's place where the file names none.
-fn key_source(keys: KeysFile, provider: Provider, issuer: &str) -> Result<KeySource, String> {
-    let (place, max_age) = match keys {
-        KeysFile::Development => return Ok(KeySource::Development),
-        KeysFile::File(file) => return Ok(KeySource::File(file)),
-        KeysFile::Inline(set) => return Ok(KeySource::Inline(set)),
-        KeysFile::Secret(secret) => return Ok(KeySource::Secret(secret)),
-        KeysFile::Published { place, max_age } => (place, max_age),
-    };
-    let place = match (place, provider.preset().jwks_path) {
-        (Some(WrittenPlace::Url(url)), _) => KeyPlace::Jwks(url),
-        (None, Some(path)) => KeyPlace::Jwks(HttpUrl::try_from(format!("{issuer}{path}"))?),
-        (Some(WrittenPlace::Discovery), _) | (None, None) => {
-            // OpenID Connect Discovery 1.0 §4: a slash at the end of the issuer is not doubled.
-            let base = issuer.strip_suffix('/').unwrap_or(issuer);
-            let url = HttpUrl::try_from(format!("{base}/.well-known/openid-configuration"))?;
-            KeyPlace::Discovery { url, issuer: issuer.to_owned() }
+fn no_access_tokens(span: Range<usize>) -> IssuerError {
+    let message = "Google's access tokens are no JWTs: write token_use = \"id\"".to_owned();
+    IssuerError::Toml { message, span: Some(span) }
+}
+
+/// What tells the kinds of token apart: what the file says, else the preset.
+fn kind_mark(
+    value: Option<TokenUseClaim>,
+    presence: Option<Spanned<Listed<ClaimPath>>>,
+    preset: &Preset,
+) -> Result<KindMark, IssuerError> {
+    match (value, presence.map(|written| (written.span(), written.into_inner()))) {
+        (None, None) => Ok(KindMark::from(&preset.mark)),
+        (Some(value), None) => Ok(KindMark::Value(value)),
+        (None, Some((_, Listed::These(claims)))) => Ok(KindMark::Presence(claims)),
+        (None, Some((_, Listed::Any))) => Ok(KindMark::Nothing),
+        (Some(_), Some((span, _))) => {
+            let message =
+                "`token_use_claim` and `access_marker` both tell the kinds of token apart: write one";
+            Err(IssuerError::Toml { message: message.to_owned(), span: Some(span) })
         }
-    };
-    Ok(KeySource::Published(PublishedKeys { place, max_age }))
+    }
+}
+
+fn check_introspection(
+    introspection: &Spanned<Introspection>,
+    token_use: TokenUse,
+    development: bool,
+) -> Result<(), IssuerError> {
+    let at = |message| IssuerError::Toml { message, span: Some(introspection.span()) };
+    check_scheme(&introspection.get_ref().url, development).map_err(at)?;
+    if token_use == TokenUse::Access {
+        return Ok(());
+    }
+    Err(at("`introspection` is for access tokens: write `token_use = \"access\"`".to_owned()))
 }
 
 /// Nothing is asked over the network without TLS, but on a developer's own machine.
-fn check_scheme(url: &HttpUrl, development: bool, span: Option<Range<usize>>) -> Result<(), IssuerError> {
+fn check_scheme(url: &HttpUrl, development: bool) -> Result<(), String> {
     if !url.is_plain_http() || development {
         return Ok(());
     }
-    let message = format!(
+    Err(format!(
         "`{url}` is plain HTTP, which only a development issuer may use: write https, or `development = true`"
-    );
-    Err(IssuerError::Toml { message, span })
+    ))
 }
 
 /// All trusted issuers, found by the exact `iss` in one lookup however many there are.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedIssuers {
     by_iss: HashMap<String, Arc<TrustedIssuer>>,
+    by_name: BTreeMap<Arc<str>, Arc<TrustedIssuer>>,
+    by_key_set: BTreeMap<Arc<str>, Arc<TrustedIssuer>>,
     introspecting: Introspecting,
 }
 
 impl TrustedIssuers {
-    /// Builds the index.
+    /// Builds the index. A file that trusts several `iss` has an entry for each, under its one name.
     ///
     /// # Errors
     /// When two have the same `issuer` or the same `name`, or would both be asked about one opaque token.
     pub fn new(issuers: Vec<TrustedIssuer>) -> Result<Self, IssuerError> {
-        let mut names = HashMap::new();
-        let mut by_iss: HashMap<String, Arc<TrustedIssuer>> = HashMap::new();
-        for issuer in issuers {
-            if names.insert(Arc::clone(&issuer.name), ()).is_some() {
-                return Err(IssuerError::DuplicateName { name: issuer.name.to_string() });
+        let mut index = Self::default();
+        for mut first in issuers {
+            if index.by_name.contains_key(&first.name) {
+                return Err(IssuerError::DuplicateName { name: first.name.to_string() });
             }
-            if let Some(first) = by_iss.get(&issuer.issuer) {
-                return Err(IssuerError::DuplicateIssuer {
-                    first: first.name.to_string(),
-                    second: issuer.name.to_string(),
-                    issuer: issuer.issuer,
-                });
+            let further = std::mem::take(&mut first.further);
+            let further: Vec<TrustedIssuer> =
+                further.into_iter().map(|iss| TrustedIssuer { iss, ..first.clone() }).collect();
+            let first = index.insert(first)?;
+            index.by_name.insert(Arc::clone(&first.name), first);
+            for other in further {
+                index.insert(other)?;
             }
-            by_iss.insert(issuer.issuer.clone(), Arc::new(issuer));
         }
-        let introspecting = Introspecting::new(by_iss.values().map(Arc::clone))?;
-        Ok(Self { by_iss, introspecting })
+        index.introspecting = Introspecting::new(index.by_name.values().map(Arc::clone))?;
+        Ok(index)
+    }
+
+    fn insert(&mut self, issuer: TrustedIssuer) -> Result<Arc<TrustedIssuer>, IssuerError> {
+        if let Some(first) = self.by_iss.get(issuer.issuer()) {
+            return Err(IssuerError::DuplicateIssuer {
+                first: first.name.to_string(),
+                second: issuer.name.to_string(),
+                issuer: issuer.iss.issuer,
+            });
+        }
+        let issuer = Arc::new(issuer);
+        self.by_key_set.entry(Arc::clone(issuer.key_set())).or_insert_with(|| Arc::clone(&issuer));
+        self.by_iss.insert(issuer.issuer().to_owned(), Arc::clone(&issuer));
+        Ok(issuer)
     }
 
     /// The issuer whose tokens carry exactly this `iss`.
     #[must_use]
     pub fn find(&self, iss: &str) -> Option<&TrustedIssuer> {
         self.by_iss.get(iss).map(Arc::as_ref)
+    }
+
+    /// The issuer of this alias: the first `iss` of its file.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&TrustedIssuer> {
+        self.by_name.get(name).map(Arc::as_ref)
+    }
+
+    /// The issuer whose keys have this name; of several that share them, the first of the file.
+    #[must_use]
+    pub fn with_key_set(&self, key_set: &str) -> Option<&TrustedIssuer> {
+        self.by_key_set.get(key_set).map(Arc::as_ref)
+    }
+
+    /// One for each key set, sorted by its name.
+    pub fn by_key_set(&self) -> impl Iterator<Item = &TrustedIssuer> {
+        self.by_key_set.values().map(Arc::as_ref)
+    }
+
+    /// One of each file, sorted by alias.
+    pub fn by_name(&self) -> impl Iterator<Item = &TrustedIssuer> {
+        self.by_name.values().map(Arc::as_ref)
     }
 
     /// The issuer that is asked about an opaque token: the one with whose prefix it begins; else, for what is not of the
@@ -462,7 +576,7 @@ impl TrustedIssuers {
         self.introspecting.find(token.expose()).map(Arc::as_ref)
     }
 
-    /// All of them, in no order.
+    /// All of them, each `iss` by itself, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &TrustedIssuer> {
         self.by_iss.values().map(Arc::as_ref)
     }
@@ -562,6 +676,18 @@ keys      = { file = "acme.jwks.json" }
         TrustedIssuer::from_toml(&kept.chain([line]).collect::<Vec<_>>().join("\n"))
     }
 
+    /// A file of this provider and issuer, for access tokens where `lines` do not say otherwise.
+    fn text_of(provider: &str, issuer: &str, lines: &str) -> String {
+        let token_use = if lines.contains("token_use =") { "" } else { "token_use = \"access\"" };
+        format!(
+            "name = \"acme\"\nissuer = \"{issuer}\"\nprovider = \"{provider}\"\naudience = [\"orders\"]\n{token_use}\n{lines}"
+        )
+    }
+
+    fn of(provider: &str, issuer: &str, lines: &str) -> Result<TrustedIssuer, IssuerError> {
+        TrustedIssuer::from_toml(&text_of(provider, issuer, lines))
+    }
+
     #[test]
     fn presets_follow_the_provider_and_the_kind() {
         let oidc = with("").unwrap();
@@ -569,9 +695,45 @@ keys      = { file = "acme.jwks.json" }
         assert_eq!(with("token_use = \"id\"").unwrap().typ, TypRule::Jwt);
         assert_eq!(with("token_use = \"any\"").unwrap().typ, TypRule::Any);
         assert_eq!(with("typ = \"JWT\"").unwrap().typ, TypRule::Jwt);
-        let cognito = with("provider = \"cognito\"").unwrap();
+        let cognito = of("cognito", "https://idp.example/pool", "").unwrap();
         assert_eq!((cognito.typ, cognito.access_audience_claim.as_str()), (TypRule::Jwt, "client_id"));
         assert_eq!(cognito.id_audience_claim.as_str(), "aud");
+    }
+
+    #[test]
+    fn each_key_of_a_preset_can_be_overridden() {
+        for (provider, issuer) in [
+            ("oidc", "https://idp.example"),
+            ("cognito", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC123456"),
+            ("auth0", "https://acme.eu.auth0.com/"),
+            ("okta", "https://acme.okta.com/oauth2/default"),
+            ("entra", "https://sts.windows.net/72f988bf-86f1-41af-91ab-2d7cd011db47/"),
+            ("keycloak", "https://sso.example/realms/acme"),
+            ("google", "https://accounts.google.com"),
+        ] {
+            let lines = r#"
+token_use = "id"
+typ = "any"
+access_marker = "any"
+audience_claim = "a"
+client_claim = "b"
+scope_claim = "c"
+roles = { claim = "d", grant = ["clerk"] }
+token_id_claim = "e"
+required_values = { ver = "any", tid = "any" }
+also_issuers = []
+keys = { file = "f.json" }
+"#;
+            let issuer = of(provider, issuer, lines).unwrap();
+            assert_eq!((issuer.typ, &issuer.kind_mark), (TypRule::Any, &KindMark::Nothing), "{provider}");
+            assert_eq!(issuer.id_audience_claim.as_str(), "a");
+            let client_claims: Vec<&str> = issuer.client_claims.iter().map(ClaimPath::as_str).collect();
+            assert_eq!((client_claims, issuer.scope_claim.as_str()), (vec!["b"], "c"));
+            assert_eq!(issuer.roles.as_ref().unwrap().claim.as_str(), "d");
+            assert_eq!((issuer.token_id_claim.as_str(), issuer.required_values()), ("e", &[][..]));
+            assert_eq!((issuer.every_iss().count(), issuer.development()), (1, false));
+            assert!(matches!(issuer.keys(), KeySource::File(_)));
+        }
     }
 
     #[test]
@@ -617,6 +779,278 @@ keys      = { file = "acme.jwks.json" }
         }
     }
 
+    const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+
+    /// Each `iss` of a file, with the name of its keys and their place.
+    fn places(provider: &str, issuer: &str, lines: &str) -> Vec<String> {
+        let trusted = TrustedIssuers::new(vec![of(provider, issuer, lines).unwrap()]).unwrap();
+        let place = |issuer: &TrustedIssuer| match issuer.keys() {
+            KeySource::Published(keys) => keys.place.url().to_string(),
+            other => format!("{other:?}"),
+        };
+        let mut places: Vec<String> = trusted
+            .iter()
+            .map(|issuer| format!("{} {} {}", issuer.key_set(), issuer.issuer(), place(issuer)))
+            .collect();
+        places.sort_unstable();
+        places
+    }
+
+    #[test]
+    fn each_provider_has_its_place_for_keys() {
+        let url = |provider: &str, issuer: &str, lines: &str| {
+            let places = places(provider, issuer, lines);
+            places[0].rsplit(' ').next().unwrap().to_owned()
+        };
+        for (provider, issuer, expected) in [
+            (
+                "cognito",
+                "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC123456",
+                "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC123456/.well-known/jwks.json",
+            ),
+            ("auth0", "https://acme.eu.auth0.com/", "https://acme.eu.auth0.com/.well-known/jwks.json"),
+            ("okta", "https://acme.okta.com/oauth2/default", "https://acme.okta.com/oauth2/default/v1/keys"),
+            (
+                "entra",
+                &format!("https://login.microsoftonline.com/{TENANT}/v2.0"),
+                &format!("https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"),
+            ),
+            (
+                "entra",
+                &format!("https://sts.windows.net/{TENANT}/"),
+                &format!("https://login.microsoftonline.com/{TENANT}/discovery/keys"),
+            ),
+            (
+                "entra",
+                &format!("https://login.microsoftonline.us/{TENANT}/v2.0"),
+                &format!("https://login.microsoftonline.us/{TENANT}/discovery/v2.0/keys"),
+            ),
+            (
+                "keycloak",
+                "https://sso.example/realms/acme",
+                "https://sso.example/realms/acme/protocol/openid-connect/certs",
+            ),
+        ] {
+            assert_eq!(url(provider, issuer, ""), expected);
+        }
+        let id = "token_use = \"id\"";
+        assert_eq!(url("okta", "https://acme.okta.com", id), "https://acme.okta.com/oauth2/v1/keys");
+        let certs = "https://www.googleapis.com/oauth2/v3/certs";
+        assert_eq!(url("google", "https://accounts.google.com", id), certs);
+        let discovery = "keys = \"discovery\"";
+        assert_eq!(
+            url("auth0", "https://acme.eu.auth0.com/", discovery),
+            "https://acme.eu.auth0.com/.well-known/openid-configuration"
+        );
+    }
+
+    #[test]
+    fn a_further_issuer_has_keys_of_its_own_where_they_follow_from_its_name() {
+        let (eu, us) = (
+            "https://cognito-idp.eu-west-1.amazonaws.com/p",
+            "https://cognito-idp.us-east-1.amazonaws.com/p",
+        );
+        let also = format!("also_issuers = [\"{us}\"]");
+        assert_eq!(
+            places("cognito", eu, &also),
+            [
+                format!("acme {eu} {eu}/.well-known/jwks.json"),
+                format!("acme@2 {us} {us}/.well-known/jwks.json")
+            ]
+        );
+        let one_place = format!("{also}\nkeys = {{ url = \"https://keys.example\" }}");
+        assert_eq!(
+            places("cognito", eu, &one_place),
+            [format!("acme {eu} https://keys.example"), format!("acme {us} https://keys.example")]
+        );
+        let pinned = format!("{also}\nkeys = {{ file = \"acme.jwks.json\" }}");
+        assert!(places("cognito", eu, &pinned).iter().all(|place| place.starts_with("acme ")));
+        let certs = "https://www.googleapis.com/oauth2/v3/certs";
+        let both = [
+            format!("acme accounts.google.com {certs}"),
+            format!("acme https://accounts.google.com {certs}"),
+        ];
+        for issuer in ["https://accounts.google.com", "accounts.google.com"] {
+            assert_eq!(places("google", issuer, "token_use = \"id\""), both);
+            let one = "token_use = \"id\"\nalso_issuers = []";
+            assert_eq!(places("google", issuer, one), [format!("acme {issuer} {certs}")]);
+        }
+    }
+
+    #[test]
+    fn each_listed_tenant_is_an_issuer_and_their_keys_are_common() {
+        let other = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+        let lines = format!(
+            "tenant_ids = [\"{TENANT}\", \"{other}\"]\nalso_issuers = [\"https://sts.windows.net/{{tenantid}}/\"]"
+        );
+        let common = "https://login.microsoftonline.com/common/discovery";
+        assert_eq!(
+            places("entra", "https://login.microsoftonline.com/{tenantid}/v2.0", &lines),
+            [
+                format!("acme https://login.microsoftonline.com/{TENANT}/v2.0 {common}/v2.0/keys"),
+                format!("acme https://login.microsoftonline.com/{other}/v2.0 {common}/v2.0/keys"),
+                format!("acme@2 https://sts.windows.net/{TENANT}/ {common}/keys"),
+                format!("acme@2 https://sts.windows.net/{other}/ {common}/keys"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_file_must_not_say_about_its_issuers_is_named() {
+        let many = "https://login.microsoftonline.com/{tenantid}/v2.0";
+        let one = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
+        let pool = "https://cognito-idp.eu-west-1.amazonaws.com/p";
+        let no_list = "invalid type: string \"any\", expected a list of tenant ids that is not empty: anybody can have a tenant";
+        let not_entra = |name: &str| {
+            format!(
+                "`{name}` is no Entra issuer: expected `https://login.microsoftonline.com/<tenant id>/v2.0`, or for tokens of version 1.0 `https://sts.windows.net/<tenant id>/`, with a GUID in lower case"
+            )
+        };
+        for (provider, issuer, lines, message, place) in [
+            (
+                "cognito",
+                pool,
+                &*format!("also_issuers = [\"https://a.example\", \"{pool}\"]"),
+                &*format!("`{pool}` is named twice in this file"),
+                &*format!("\"{pool}\""),
+            ),
+            (
+                "cognito",
+                pool,
+                "also_issuers = [\"https://a.example/\"]",
+                "this provider's issuers do not end with a slash, as `https://a.example`",
+                "\"https://a.example/\"",
+            ),
+            (
+                "cognito",
+                "https://cognito-idp.eu-west-1.amazonaws.com/p/",
+                "",
+                "this provider's issuers do not end with a slash, as `https://cognito-idp.eu-west-1.amazonaws.com/p`",
+                "\"https://cognito-idp.eu-west-1.amazonaws.com/p/\"",
+            ),
+            (
+                "auth0",
+                "https://acme.eu.auth0.com",
+                "",
+                "this provider's issuers end with a slash, as `https://acme.eu.auth0.com/`",
+                "\"https://acme.eu.auth0.com\"",
+            ),
+            (
+                "okta",
+                "https://acme.okta.com",
+                "",
+                "the access tokens of an organisation's own server are for Okta alone: name a custom server, as `https://acme.okta.com/oauth2/default`",
+                "\"https://acme.okta.com\"",
+            ),
+            (
+                "google",
+                "https://accounts.google.com",
+                "",
+                "Google's access tokens are no JWTs: write token_use = \"id\"",
+                "\"access\"",
+            ),
+            (
+                "oidc",
+                "https://idp.example",
+                "also_issuers = [\"idp.example\"]",
+                "`idp.example/.well-known/openid-configuration` cannot be fetched: expected an https URL",
+                "\"idp.example\"",
+            ),
+            (
+                "oidc",
+                "http://localhost:9000",
+                "",
+                "`http://localhost:9000/.well-known/openid-configuration` is plain HTTP, which only a development issuer may use: write https, or `development = true`",
+                "\"http://localhost:9000\"",
+            ),
+            (
+                "oidc",
+                many,
+                "",
+                "`{tenantid}` stands for a tenant of Entra's: write provider = \"entra\"",
+                "\"https://login.microsoftonline.com/{tenantid}/v2.0\"",
+            ),
+            (
+                "entra",
+                many,
+                "",
+                "`{tenantid}` stands for the tenants that are trusted: list them, as tenant_ids = [\"…\"]",
+                "\"https://login.microsoftonline.com/{tenantid}/v2.0\"",
+            ),
+            (
+                "entra",
+                &one,
+                &format!("tenant_ids = [\"{TENANT}\"]"),
+                "`tenant_ids` are put in place of `{tenantid}` in the name of an Entra issuer, and there is none here",
+                &format!("\"{one}\""),
+            ),
+            ("entra", many, "tenant_ids = \"any\"", no_list, "\"any\""),
+            (
+                "entra",
+                many,
+                "tenant_ids = []",
+                "invalid length 0, expected a list of tenant ids that is not empty: anybody can have a tenant",
+                "[]",
+            ),
+            (
+                "entra",
+                many,
+                "tenant_ids = [\"72F988BF-86F1-41AF-91AB-2D7CD011DB47\"]",
+                "`72F988BF-86F1-41AF-91AB-2D7CD011DB47` is not a tenant id: expected a GUID in lower case",
+                "\"72F988BF-86F1-41AF-91AB-2D7CD011DB47\"",
+            ),
+            (
+                "entra",
+                many,
+                "tenant_ids = [\"contoso.onmicrosoft.com\"]",
+                "`contoso.onmicrosoft.com` is not a tenant id: expected a GUID in lower case",
+                "\"contoso.onmicrosoft.com\"",
+            ),
+            (
+                "entra",
+                many,
+                &format!("tenant_ids = [\"{TENANT}\", \"{TENANT}\"]"),
+                &format!("`{one}` is named twice in this file"),
+                &format!("\"{TENANT}\""),
+            ),
+            (
+                "entra",
+                "https://login.microsoftonline.com/common/v2.0",
+                "",
+                &not_entra("https://login.microsoftonline.com/common/v2.0"),
+                "\"https://login.microsoftonline.com/common/v2.0\"",
+            ),
+            (
+                "entra",
+                "https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0",
+                "",
+                &not_entra("https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0"),
+                "\"https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0\"",
+            ),
+            (
+                "entra",
+                &format!("https://sts.example/{TENANT}/"),
+                "",
+                &format!(
+                    "where the keys of `https://sts.example/{TENANT}/` are is not known: write keys = {{ url = \"…\" }}"
+                ),
+                &format!("\"https://sts.example/{TENANT}/\""),
+            ),
+            (
+                "auth0",
+                "https://acme.eu.auth0.com/",
+                "token_use_claim = { claim = \"kind\", access = \"a\", id = \"i\" }\naccess_marker = [\"azp\"]",
+                "`token_use_claim` and `access_marker` both tell the kinds of token apart: write one",
+                "[\"azp\"]",
+            ),
+        ] {
+            let error = of(provider, issuer, lines).unwrap_err();
+            assert_eq!(error.to_string(), message);
+            let text = text_of(provider, issuer, lines);
+            assert_eq!(error.span().and_then(|span| text.get(span)), Some(place), "{message}");
+        }
+    }
+
     #[test]
     fn what_a_file_must_not_say_is_named() {
         for (line, message) in [
@@ -628,9 +1062,15 @@ keys      = { file = "acme.jwks.json" }
                 "issuer = \"https://ex\u{430}mple.com\"",
                 "`https://ex\u{430}mple.com` is not an issuer: expected 1 to 512 printable ASCII characters",
             ),
-            ("provider = \"okt\"", "unknown variant `okt`, expected `oidc` or `cognito`"),
+            (
+                "provider = \"okt\"",
+                "unknown variant `okt`, expected one of `oidc`, `cognito`, `auth0`, `okta`, `entra`, `keycloak`, `google`",
+            ),
             ("token_use = \"acces\"", "unknown variant `acces`, expected one of `access`, `id`, `any`"),
-            ("typ = \"at-jwt\"", "unknown variant `at-jwt`, expected one of `at+jwt`, `JWT`, `any`"),
+            (
+                "typ = \"at-jwt\"",
+                "unknown variant `at-jwt`, expected one of `at+jwt`, `JWT`, `at+jwt or JWT`, `any`",
+            ),
             (
                 "audience = \"orders\"",
                 "invalid value: string \"orders\", expected a list that is not empty, or \"any\"",
@@ -671,7 +1111,7 @@ keys      = { file = "acme.jwks.json" }
             ),
             (
                 "audiense = \"any\"",
-                "unknown field `audiense`, expected one of `name`, `issuer`, `provider`, `token_use`, `typ`, `token_use_claim`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `not_before`, `keys`, `introspection`, `cnf`, `development`",
+                "unknown field `audiense`, expected one of `name`, `issuer`, `also_issuers`, `tenant_ids`, `provider`, `token_use`, `typ`, `token_use_claim`, `access_marker`, `audience`, `audience_claim`, `client_claim`, `clients`, `scope_claim`, `required_scopes`, `tenant`, `roles`, `claims`, `required_claims`, `required_values`, `token_id_claim`, `usage_key`, `leeway`, `expiry`, `max_token_age`, `not_before`, `keys`, `introspection`, `cnf`, `development`",
             ),
             (
                 "expiry = \"optional\"",
@@ -737,5 +1177,13 @@ keys      = { file = "acme.jwks.json" }
             TrustedIssuers::new(vec![acme(), other_name]).unwrap_err().to_string(),
             "issuer `https://idp.example/` is claimed twice, by `acme` and by `globex`"
         );
+        let also =
+            FILE.replace("\"acme\"", "\"globex\"").replace("https://idp.example/", "https://globex.example");
+        let also =
+            TrustedIssuer::from_toml(&format!("{also}also_issuers = [\"https://idp.example/\"]")).unwrap();
+        for both in [vec![acme(), also.clone()], vec![also, acme()]] {
+            let error = TrustedIssuers::new(both).unwrap_err();
+            assert!(matches!(error, IssuerError::DuplicateIssuer { .. }), "{error}");
+        }
     }
 }

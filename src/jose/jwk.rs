@@ -138,6 +138,8 @@ pub struct Jwk {
     /// The one algorithm that the key's `alg` names; without one, the key fits all of its kind.
     algorithm: Option<Algorithm>,
     bits: usize,
+    /// The key's own `issuer`, where it has one.
+    issuer: Option<String>,
     /// What the signature check wants: bytes, which it parses each time.
     key: DecodingKey,
 }
@@ -147,6 +149,13 @@ impl Jwk {
     #[must_use]
     pub fn key_id(&self) -> Option<&KeyId> {
         self.key_id.as_ref()
+    }
+
+    /// The key's `issuer`, which Entra gives those of a common set: the one issuer whose tokens it signs, with `{tenantid}`
+    /// for a tenant's id. Empty where it is no string.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
     /// Whether the key may verify signatures of `algorithm` (RFC 8725 §3.1: a key is used with one algorithm, its own).
@@ -431,6 +440,7 @@ fn read(key: &Object<'_>) -> Result<Jwk, JwkError> {
         None => None,
         Some(kid) => Some(KeyId::new(kid).ok_or(JwkError::Member { member: "kid" })?),
     };
+    let issuer = key.member("issuer").map(|issuer| issuer.as_str().unwrap_or_default().to_owned());
     let (key, bits) = match kind {
         KeyKind::Rsa => rsa(key)?,
         KeyKind::P256 => (ec(key, &ECDSA_P256_SHA256_FIXED, 32)?, 256),
@@ -438,7 +448,7 @@ fn read(key: &Object<'_>) -> Result<Jwk, JwkError> {
         // 2^255 - 19 needs 255 bits (RFC 8032 §5.1).
         KeyKind::Ed25519 => (ed25519(key)?, 255),
     };
-    Ok(Jwk { key_id, kind, algorithm, bits, key })
+    Ok(Jwk { key_id, kind, algorithm, bits, issuer, key })
 }
 
 fn refuse_other_purposes(key: &Object<'_>) -> Result<(), JwkError> {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::{Excerpt, TokenError};
-use super::issuer::kind::{TokenKind, TokenUse, is_access_token_typ};
+use super::issuer::kind::{KindMark, TokenKind, TokenUse, is_access_token_typ};
 use super::issuer::names::{ClaimPath, Name, ScopeName};
 use super::issuer::rules::{CnfRule, Listed, RoleRule, Tenant};
 use super::issuer::{ClientRule, Introspection, KeySource, TrustedIssuer, TrustedIssuers};
@@ -39,7 +39,7 @@ pub fn verify(
     let set = keys
         .keys_of(issuer.key_set(), now)
         .ok_or_else(|| TokenError::KeysUnavailable { key_set: issuer.key_set().to_string() })?;
-    check_signature(&jws, set, Some(issuer.key_set())).map_err(|error| match error {
+    check_signature(&jws, set, Some(issuer)).map_err(|error| match error {
         TokenError::UnknownKeyId { kid, .. } if keys.is_outdated(issuer.key_set()) => {
             TokenError::KeysOutdated { key_set: issuer.key_set().to_string(), kid }
         }
@@ -61,6 +61,7 @@ pub fn verify_jws(text: &str, keys: &JwkSet) -> Result<(), TokenError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedClaims {
     issuer: Arc<str>,
+    directory: Option<Arc<str>>,
     key_set: Option<Arc<str>>,
     kind: PrincipalKind,
     subject: String,
@@ -125,6 +126,13 @@ impl VerifiedClaims {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The id of the Entra tenant in whose directory the subject is, where the issuer's file lists several: the same `sub`
+    /// or client id in another directory is somebody else.
+    #[must_use]
+    pub fn directory(&self) -> Option<&str> {
+        self.directory.as_deref()
     }
 
     /// The name of the key set that holds the key of its signature: [`TrustedIssuer::key_set`]; `None` for an opaque token.
@@ -248,10 +256,15 @@ fn check_algorithm(issuer: &TrustedIssuer, algorithm: JwsAlgorithm) -> Result<()
     }
 }
 
-fn check_signature(jws: &CompactJws<'_>, keys: &JwkSet, key_set: Option<&str>) -> Result<(), TokenError> {
+/// The key is found by the header alone; it must be one of the issuer's, where there is one.
+fn check_signature(
+    jws: &CompactJws<'_>,
+    keys: &JwkSet,
+    issuer: Option<&TrustedIssuer>,
+) -> Result<(), TokenError> {
     let verifies = match (jws.algorithm(), keys.mac_key()) {
         (JwsAlgorithm::Signature(algorithm), None) => {
-            public_key(jws, algorithm, keys, key_set)?.verifies(algorithm, jws)
+            public_key(jws, algorithm, keys, issuer)?.verifies(algorithm, jws)
         }
         (JwsAlgorithm::Mac(algorithm), Some(key)) if key.algorithm() == algorithm => key.verifies(jws),
         (JwsAlgorithm::Signature(_) | JwsAlgorithm::Mac(_), _) => return Err(TokenError::Algorithm),
@@ -259,23 +272,29 @@ fn check_signature(jws: &CompactJws<'_>, keys: &JwkSet, key_set: Option<&str>) -
     if verifies { Ok(()) } else { Err(TokenError::BadSignature) }
 }
 
-/// The one key of a published set that the token can mean.
+/// The one key of a published set that the token can mean, and that may sign its issuer's tokens.
 fn public_key<'k>(
     jws: &CompactJws<'_>,
     algorithm: Algorithm,
     keys: &'k JwkSet,
-    key_set: Option<&str>,
+    issuer: Option<&TrustedIssuer>,
 ) -> Result<&'k Jwk, TokenError> {
     let kid = jws.key_id();
     let unknown = |kid: Option<&KeyId>| TokenError::UnknownKeyId {
-        key_set: key_set.map(str::to_owned),
+        key_set: issuer.map(|issuer| issuer.key_set().to_string()),
         kid: kid.cloned(),
     };
-    keys.key_for(kid.map(KeyId::as_str), algorithm).map_err(|miss| match (miss, kid) {
+    let key = keys.key_for(kid.map(KeyId::as_str), algorithm).map_err(|miss| match (miss, kid) {
         (KeyMiss::WrongAlgorithm, Some(kid)) => TokenError::KeyAlgorithm { algorithm, kid: kid.clone() },
         (KeyMiss::Ambiguous { count }, _) => TokenError::AmbiguousKey { count },
         (KeyMiss::UnknownKeyId | KeyMiss::NoneFits | KeyMiss::WrongAlgorithm, kid) => unknown(kid),
-    })
+    })?;
+    match issuer {
+        Some(issuer) if !issuer.may_use(key) => {
+            Err(TokenError::KeyOfAnotherIssuer { issuer: issuer.name().to_owned(), kid: kid.cloned() })
+        }
+        Some(_) | None => Ok(key),
+    }
 }
 
 /// In which form a token came; what it claims is held to the same rules.
@@ -329,6 +348,7 @@ pub(super) fn accept(
     let (roles, refused_roles) = roles(issuer.roles.as_ref(), claims)?;
     Ok(VerifiedClaims {
         issuer: Arc::clone(&issuer.name),
+        directory: issuer.directory().cloned(),
         key_set: form.is_signed().then(|| Arc::clone(issuer.key_set())),
         kind: principal_kind(issuer.client_rule, kind, subject, client_id, claims),
         subject: subject.to_owned(),
@@ -426,20 +446,28 @@ fn check_kind(
         Form::Jwt(jws) => jws.typ(),
         Form::Opaque(_) => None,
     };
-    let Some(rule) = &issuer.token_use_claim else {
-        return Ok(match issuer.token_use {
-            TokenUse::Access => Some(TokenKind::Access),
-            TokenUse::Id => Some(TokenKind::Id),
-            TokenUse::Any => is_access_token_typ(typ).then_some(TokenKind::Access),
-        });
+    let said = match &issuer.kind_mark {
+        KindMark::Nothing => {
+            return Ok(match issuer.token_use {
+                TokenUse::Access => Some(TokenKind::Access),
+                TokenUse::Id => Some(TokenKind::Id),
+                TokenUse::Any => is_access_token_typ(typ).then_some(TokenKind::Access),
+            });
+        }
+        KindMark::Presence(marks) if marks.iter().any(|mark| mark.find(claims).is_some()) => {
+            Some(TokenKind::Access)
+        }
+        KindMark::Presence(_) => Some(TokenKind::Id),
+        KindMark::Value(rule) => {
+            let said = rule.claim.find(claims).ok_or_else(|| missing(rule.claim.as_str()))?;
+            match said.as_str() {
+                Some(said) if said == rule.access => Some(TokenKind::Access),
+                Some(said) if said == rule.id => Some(TokenKind::Id),
+                Some(_) | None => None,
+            }
+        }
     };
-    let said = rule.claim.find(claims).ok_or_else(|| missing(rule.claim.as_str()))?;
-    let kind = match said.as_str() {
-        Some(said) if said == rule.access => Some(TokenKind::Access),
-        Some(said) if said == rule.id => Some(TokenKind::Id),
-        Some(_) | None => None,
-    };
-    match kind {
+    match said {
         Some(kind) if issuer.token_use.accepts(kind) => Ok(Some(kind)),
         Some(_) | None => {
             Err(TokenError::WrongTokenUse { issuer: issuer.name().to_owned(), expected: issuer.token_use })
@@ -492,7 +520,7 @@ fn check_required(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<(), Tok
     if let Some(claim) = issuer.required_claims.iter().find(|claim| claim.find(claims).is_none()) {
         return Err(missing(claim.as_str()));
     }
-    for rule in &issuer.required_values {
+    for rule in issuer.required_values() {
         let claim = rule.claim.as_str();
         if !rule.accepts(rule.claim.find(claims).ok_or_else(|| missing(claim))?) {
             return Err(invalid(claim, "a value that its issuer's file accepts"));
@@ -581,6 +609,7 @@ fn check_revoked(issuer: &TrustedIssuer, token: &Presented<'_>) -> Result<(), To
     }
 }
 
+/// Whether the token is a client's own. Where that is in doubt it is a user's.
 fn principal_kind(
     rule: ClientRule,
     kind: Option<TokenKind>,
@@ -588,12 +617,29 @@ fn principal_kind(
     client_id: Option<&str>,
     claims: &Object<'_>,
 ) -> PrincipalKind {
-    let may_be_a_client = kind != Some(TokenKind::Id)
-        && match rule {
-            ClientRule::SubjectIsClientId => true,
-            ClientRule::SubjectIsClientIdWithoutUsername => !claims.contains("username"),
-        };
-    if may_be_a_client && client_id == Some(subject) { PrincipalKind::Client } else { PrincipalKind::User }
+    let Some(client_id) = client_id.filter(|_| kind != Some(TokenKind::Id)) else {
+        return PrincipalKind::User;
+    };
+    let text = |claim: &str| claims.member(claim).and_then(Json::as_str);
+    let is_client = match rule {
+        // Only an opaque token can be without, and its issuer's file lets it speak for its client then.
+        _ if present(claims.member("sub")).is_none() => true,
+        ClientRule::SubjectIsClientId => subject == client_id,
+        ClientRule::SubjectIsClientIdWithout(of_users) => subject == client_id && !claims.contains(of_users),
+        ClientRule::SubjectIsClientIdAnd(ending) => subject.strip_suffix(ending) == Some(client_id),
+        ClientRule::EntraApplication => match text("idtyp") {
+            Some(kind) => kind == "app",
+            None => !claims.contains("idtyp") && !claims.contains("scp") && text("oid") == Some(subject),
+        },
+        ClientRule::KeycloakServiceAccount => {
+            // Older versions say `clientId`.
+            let of_the_account = text("client_id").or_else(|| text("clientId"));
+            let is_its_user = || text("preferred_username")?.strip_prefix("service-account-");
+            of_the_account == Some(client_id)
+                && (is_its_user() == Some(client_id) || !claims.contains("preferred_username"))
+        }
+    };
+    if is_client { PrincipalKind::Client } else { PrincipalKind::User }
 }
 
 fn tenant(issuer: &TrustedIssuer, claims: &Object<'_>) -> Result<Option<String>, TokenError> {

@@ -213,7 +213,15 @@ impl NewIssuer {
         match (self.audience.as_slice(), self.provider) {
             ([any], _) if any == "any" => "No audience is checked: a token for anybody is accepted.",
             (_, Provider::Cognito) => "The app clients whose tokens are accepted.",
-            (_, Provider::Oidc) => "For whom a token must be made.",
+            (
+                _,
+                Provider::Oidc
+                | Provider::Auth0
+                | Provider::Okta
+                | Provider::Entra
+                | Provider::Keycloak
+                | Provider::Google,
+            ) => "For whom a token must be made.",
         }
     }
 }

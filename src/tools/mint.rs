@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use crate::jose::issuer::kind::KindMark;
 use crate::jose::issuer::rules::Listed;
 use crate::jose::issuer::{ClientRule, TokenUse, TypRule};
 use crate::jose::sign::{SignError, SigningKey};
@@ -184,7 +185,9 @@ pub fn mint_for(
     let mut header = Map::new();
     match issuer.typ {
         TypRule::AccessTokenJwt => header.insert("typ".to_owned(), json!("at+jwt")),
-        TypRule::Jwt | TypRule::Any => header.insert("typ".to_owned(), json!("JWT")),
+        TypRule::Jwt | TypRule::AccessTokenJwtOrJwt | TypRule::Any => {
+            header.insert("typ".to_owned(), json!("JWT"))
+        }
     };
     mint(key, &header, &claims_for(issuer, request))
 }
@@ -215,18 +218,37 @@ fn claims_for(issuer: &TrustedIssuer, request: &TokenRequest) -> Map<String, Val
     if let (Some(claim), Some(client_id)) = (issuer.client_claims.first(), client_id) {
         set(claim.as_str(), json!(client_id));
     }
-    for required in &issuer.required_values {
-        if let Some(value) = required.values.first() {
-            set(required.claim.as_str(), json!(value));
+    match &issuer.kind_mark {
+        KindMark::Nothing => {}
+        KindMark::Value(rule) => {
+            set(rule.claim.as_str(), json!(if is_id_token { &rule.id } else { &rule.access }))
+        }
+        // Null says as little as no member.
+        KindMark::Presence(marks) if is_id_token => {
+            marks.iter().for_each(|mark| set(mark.as_str(), Value::Null))
+        }
+        KindMark::Presence(marks) => {
+            if let Some(mark) = marks.first() {
+                set(mark.as_str(), json!(client_id.unwrap_or("cedar-gate")));
+            }
         }
     }
-    if let Some(rule) = &issuer.token_use_claim {
-        set(rule.claim.as_str(), json!(if is_id_token { &rule.id } else { &rule.access }));
-    }
-    if issuer.client_rule == ClientRule::SubjectIsClientIdWithoutUsername
-        && request.client_id.as_deref() != Some(&request.subject)
-    {
-        set("username", json!(request.subject));
+    let subject = request.subject.as_str();
+    match (issuer.client_rule, request.client_id.as_deref() == Some(subject)) {
+        (ClientRule::SubjectIsClientIdWithout(of_users), false) => set(of_users, json!(subject)),
+        (ClientRule::SubjectIsClientIdAnd(ending), true) => set("sub", json!(format!("{subject}{ending}"))),
+        (ClientRule::KeycloakServiceAccount, true) => {
+            set("client_id", json!(subject));
+            set("preferred_username", json!(format!("service-account-{subject}")));
+        }
+        (ClientRule::EntraApplication, true) => set("idtyp", json!("app")),
+        (ClientRule::SubjectIsClientId | ClientRule::SubjectIsClientIdWithout(_), _)
+        | (
+            ClientRule::SubjectIsClientIdAnd(_)
+            | ClientRule::EntraApplication
+            | ClientRule::KeycloakServiceAccount,
+            false,
+        ) => {}
     }
     if let Some(rule) = issuer.roles.as_ref().filter(|_| !request.roles.is_empty()) {
         set(rule.claim.as_str(), json!(request.roles));
@@ -236,6 +258,11 @@ fn claims_for(issuer: &TrustedIssuer, request: &TokenRequest) -> Map<String, Val
     }
     if let (Some(claim), Some(tenant)) = (issuer.tenant_claim(), &request.tenant) {
         set(claim, json!(tenant));
+    }
+    for required in issuer.required_values() {
+        if let Some(value) = required.values.first() {
+            set(required.claim.as_str(), json!(value));
+        }
     }
     claims.extend(request.claims.clone());
     claims

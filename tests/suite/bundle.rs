@@ -72,6 +72,31 @@ fn each_mistake_is_found_where_it_stands() {
 }
 
 #[test]
+fn a_tenant_that_two_files_list_is_named_where_it_stands() {
+    let file = |name: &str, ids: &str| {
+        format!(
+            r#"name = "{name}"
+issuer = "https://login.microsoftonline.com/{{tenantid}}/v2.0"
+provider = "entra"
+token_use = "access"
+audience = ["6e74172b-be56-4843-9ff4-e66a39bb12e3"]
+tenant_ids = [{ids}]
+claims = {{ department = "department" }}
+"#
+        )
+    };
+    let (one, other) = ("8eaef023-2b34-4da1-9baa-8bc8c9d6a490", "72f988bf-86f1-41af-91ab-2d7cd011db47");
+    let mut files = example();
+    files.insert("policies/issuers/many.toml", file("many", &format!("\"{one}\"")));
+    assert_eq!(found(&files), Vec::<String>::new());
+    files.insert("policies/issuers/more.toml", file("more", &format!("\"{other}\",\n  \"{one}\"")));
+    let expected = format!(
+        "policies/issuers/more.toml:7:4: `https://login.microsoftonline.com/{one}/v2.0` is trusted in policies/issuers/many.toml too (one file says whose tokens are believed)"
+    );
+    assert_eq!(found(&files), [expected]);
+}
+
+#[test]
 fn a_file_that_is_missing_is_named() {
     for file in [
         "schema/authorizer.toml",

@@ -277,6 +277,32 @@ fn a_token_without_a_subject_is_its_clients_where_the_file_says_so() {
     assert_eq!(checked(json!({})), Ok((PrincipalKind::User, "u-42".to_owned())));
 }
 
+/// Whatever else makes a client of a provider's JWT: as a `User` it would have the id of whoever is called like the client.
+#[test]
+fn a_token_without_a_subject_is_its_clients_at_every_provider() {
+    for (provider, iss, client) in [
+        ("auth0", "https://acme.eu.auth0.com/", "azp"),
+        ("okta", "https://acme.okta.com/oauth2/default", "cid"),
+        ("keycloak", "https://sso.acme.example/realms/acme", "azp"),
+    ] {
+        let file = format!(
+            r#"
+            name = "acme"
+            issuer = "{iss}"
+            provider = "{provider}"
+            token_use = "access"
+            access_marker = "any"
+            audience = ["https://orders.example"]
+            introspection = {{ url = "https://idp.acme.example/introspect", client_id = "gate", client_secret = {{ env = "S" }}, absent_sub = "client" }}
+            "#
+        );
+        let changes = json!({ "iss": iss, "sub": null, "username": null, "client_id": null, client: "web", "scp": ["a"] });
+        let answer = answer(changes).to_string();
+        let claims = check(TrustedIssuer::from_toml(&file).unwrap(), answer.as_bytes()).unwrap();
+        assert_eq!((claims.kind(), claims.subject()), (PrincipalKind::Client, "web"), "{provider}");
+    }
+}
+
 #[test]
 fn what_is_no_answer_is_none() {
     let (issuer, token) = (acme(), BearerToken::new("at_secret").unwrap());

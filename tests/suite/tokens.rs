@@ -13,12 +13,15 @@
 pub(crate) mod vectors;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use cedar_gate::credential::BearerToken;
+use cedar_gate::entities::principal_id;
 use cedar_gate::jose::{
-    Algorithm, ClaimValue, CompactJws, Hmac, JwkSet, KeyMiss, KeyRing, TokenError, TrustedIssuer,
-    TrustedIssuers, VerifiedClaims, issuer::KeySource, verify, verify_jws,
+    Algorithm, ClaimValue, CompactJws, Hmac, JwkSet, KeyMiss, KeyRing, Need, PrincipalKind, TokenError,
+    TrustedIssuer, TrustedIssuers, VerifiedClaims,
+    issuer::{KeySource, TokenUse},
+    verify, verify_jws,
 };
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{TokenRequest, mint_for};
@@ -39,27 +42,29 @@ fn world() -> (TrustedIssuers, KeyRing) {
 
 fn read_world() -> (TrustedIssuers, KeyRing) {
     vectors::update_if_asked();
+    let files = std::fs::read_dir(folder().join("issuers")).unwrap().map(|file| file.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let issuers =
+        files.map(|path| TrustedIssuer::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap());
+    let issuers = TrustedIssuers::new(issuers.collect()).unwrap();
     let mut keys = KeyRing::default();
-    let mut issuers = Vec::new();
-    for file in std::fs::read_dir(folder().join("issuers")).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let issuer = TrustedIssuer::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap();
-            keys.insert(issuer.key_set(), key_set(&issuer));
-            issuers.push(issuer);
-        }
+    for issuer in issuers.iter() {
+        keys.insert(issuer.key_set(), key_set(issuer));
     }
-    (TrustedIssuers::new(issuers).unwrap(), keys)
+    (issuers, keys)
 }
 
+/// The keys of an issuer: those that its file pins, or what the places hold that its file, or its preset, names.
 fn key_set(issuer: &TrustedIssuer) -> JwkSet {
-    match issuer.keys() {
-        KeySource::File(file) => {
-            JwkSet::from_json(&std::fs::read(folder().join("issuers").join(file.as_str())).unwrap()).unwrap()
+    let file = match issuer.keys() {
+        KeySource::Secret(shared) => {
+            return JwkSet::from_secret(vectors::LEDGER_SECRET, shared.algorithm).unwrap();
         }
-        KeySource::Secret(shared) => JwkSet::from_secret(vectors::LEDGER_SECRET, shared.algorithm).unwrap(),
-        other => panic!("the issuers of the vectors pin their keys: {other:?}"),
-    }
+        KeySource::File(file) => file.as_str().to_owned(),
+        KeySource::Published(_) => format!("{}.jwks.json", issuer.key_set()),
+        other => panic!("{other:?}"),
+    };
+    JwkSet::from_json(&std::fs::read(folder().join("issuers").join(file)).unwrap()).unwrap()
 }
 
 /// The one place where vectors meet the library.
@@ -191,6 +196,49 @@ fn trust_without_keys_is_our_fault_and_says_whose_keys() {
         (error.slug(), error.to_string().as_str()),
         ("keys_unavailable", "no keys of issuer `acme-staff` are loaded")
     );
+}
+
+/// A Region that cannot be reached disables its own tokens and no others.
+#[test]
+fn a_further_issuer_without_keys_does_not_disable_the_first() {
+    let (issuers, all) = world();
+    let mut keys = KeyRing::default();
+    keys.insert("acme-regions", Arc::clone(all.keys_of("acme-regions", vectors::now()).unwrap()));
+    let answer = |name: &str| {
+        let token = BearerToken::new(&vectors::accepted(name)).unwrap();
+        verify(&token, &issuers, &keys, vectors::now())
+    };
+    let claims = answer("regions-primary").unwrap();
+    assert_eq!(claims.key_set().map(AsRef::as_ref), Some("acme-regions"));
+    let error = answer("regions-replica").unwrap_err();
+    assert_eq!(error, TokenError::KeysUnavailable { key_set: "acme-regions@2".to_owned() });
+    assert_eq!(error.need(), Some(Need::Keys { key_set: "acme-regions@2".to_owned() }));
+}
+
+/// Whoever is called alike in two Entra tenants is two, and in two Regions of a pool one.
+#[test]
+fn a_principal_is_one_of_its_directory() {
+    let principal = |name: &str| principal_id(&check(&vectors::accepted(name), vectors::now()).unwrap());
+    let sub = "HKZpfaHyWadeOouYlitjrI-KffTm222X5rrV3xDqfKQ";
+    assert_eq!(principal("entra-access"), format!("entra|{sub}"));
+    assert_eq!(principal("entra-1-access"), format!("entra|{sub}"));
+    assert_eq!(
+        principal("entra-many-listed"),
+        format!("entra-many|8eaef023-2b34-4da1-9baa-8bc8c9d6a490|{sub}")
+    );
+    assert_eq!(
+        principal("entra-many-consumers"),
+        format!("entra-many|9188040d-6c67-4c5b-b112-36a304b66dad|{sub}")
+    );
+    assert_eq!(principal("regions-primary"), principal("regions-replica"));
+    assert_eq!(principal("auth0-client"), "auth0|K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja");
+}
+
+#[test]
+fn a_key_of_another_issuer_needs_no_newer_keys() {
+    let stored = vectors::read_all().into_iter().find(|vector| vector.name == "entra-many-key-of-consumers");
+    let error = check(&stored.unwrap().token, vectors::now()).unwrap_err();
+    assert_eq!((error.slug(), error.need()), ("unknown_key", None));
 }
 
 #[test]
@@ -451,7 +499,7 @@ fn a_minted_token_is_one_that_its_issuer_accepts() {
     let (issuers, mut keys) = world();
     let key = key("attacker-rs256");
     let signs = |issuer: &&TrustedIssuer| !matches!(issuer.keys(), KeySource::Secret(_));
-    for issuer in issuers.iter().filter(signs) {
+    for issuer in issuers.by_name().filter(signs) {
         keys.insert(issuer.name(), JwkSet::from_json(key.public_jwks().to_string().as_bytes()).unwrap());
         let mut scopes = strings(&["write", "read"]);
         scopes.extend(issuer.required_scopes().map(str::to_owned));
@@ -471,11 +519,26 @@ fn a_minted_token_is_one_that_its_issuer_accepts() {
         let token = BearerToken::new(&mint_for(issuer, &key, &request).unwrap()).unwrap();
         let claims = verify(&token, &issuers, &keys, vectors::now()).unwrap();
         assert_eq!((claims.issuer(), claims.subject()), (issuer.name(), "amal"));
-        let (roles, refused): (&[&str], &[&str]) =
-            if issuer.grantable_roles().is_empty() { (&[], &[]) } else { (&["clerk"], &["admin"]) };
-        assert_eq!((claims.roles(), claims.refused_roles()), (&strings(roles)[..], &strings(refused)[..]));
+        let has = |roles: &[String], role: &str| roles.iter().any(|has| has == role);
+        assert_eq!(has(claims.roles(), "clerk"), has(issuer.grantable_roles(), "clerk"));
+        assert!(!has(claims.roles(), "admin"));
         scopes.sort_unstable();
         assert_eq!(claims.scopes(), scopes);
+
+        let machine = match issuer.name() {
+            "batch" => "hourly",
+            "acme-regions" => "4example23456789",
+            _ => "1example23456789",
+        };
+        let request =
+            TokenRequest { subject: machine.to_owned(), client_id: Some(machine.to_owned()), ..request };
+        let token = BearerToken::new(&mint_for(issuer, &key, &request).unwrap()).unwrap();
+        let claims = verify(&token, &issuers, &keys, vectors::now()).unwrap();
+        let kind = match issuer.token_use() {
+            TokenUse::Access | TokenUse::Any => PrincipalKind::Client,
+            TokenUse::Id => PrincipalKind::User,
+        };
+        assert_eq!(claims.kind(), kind, "{}", issuer.name());
     }
 }
 

@@ -126,10 +126,7 @@ fn summary(bundle: &Bundle) -> String {
             )
         })
         .collect();
-    // An alias may stand for more than one `iss`, which share one list.
-    let revoked: BTreeMap<&str, usize> =
-        bundle.issuers().iter().map(|issuer| (issuer.name(), issuer.revocations().len())).collect();
-    let revoked = match revoked.values().sum() {
+    let revoked = match bundle.issuers().by_name().map(|issuer| issuer.revocations().len()).sum() {
         0 => String::new(),
         entries => format!(", {}", shell::count(entries, "revocation")),
     };
@@ -137,7 +134,7 @@ fn summary(bundle: &Bundle) -> String {
         "{}, {}, {}{revoked}, {}; {}",
         versions.join(", "),
         shell::count(bundle.routes().operations().len(), "operation"),
-        shell::count(bundle.issuers().iter().count(), "issuer"),
+        shell::count(bundle.issuers().by_name().count(), "issuer"),
         shell::count(bundle.deployment().apis.len(), "API"),
         bundle.digest()
     )

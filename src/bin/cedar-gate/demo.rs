@@ -151,7 +151,7 @@ fn token(
     person: &Person,
     now: Timestamp,
 ) -> Result<String, Failure> {
-    let issuer = authorizer.bundle().issuers().iter().find(|issuer| issuer.development());
+    let issuer = authorizer.bundle().issuers().by_name().find(|issuer| issuer.development());
     let issuer =
         issuer.ok_or_else(|| Failure::Message("the example has no development issuer".to_owned()))?;
     let request = TokenRequest {

@@ -108,11 +108,11 @@ pub(crate) fn introspection_unavailable(issuer: &str, fetched: &Fetched) -> Stri
 
 /// The issuer whose keys have that name.
 pub(crate) fn by_key_set<'b>(key_set: &str, bundle: &'b Bundle) -> Option<&'b TrustedIssuer> {
-    bundle.issuers().iter().find(|issuer| issuer.key_set().as_ref() == key_set)
+    bundle.issuers().with_key_set(key_set)
 }
 
 fn by_name<'b>(name: &str, bundle: &'b Bundle) -> Option<&'b TrustedIssuer> {
-    bundle.issuers().iter().find(|issuer| issuer.name() == name)
+    bundle.issuers().named(name)
 }
 
 /// An issuer that is nearly trusted, or else the command that trusts it.

@@ -1,6 +1,5 @@
 //! What the commands share: reading a bundle, the clock, the development key, and how a failure is shown.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -177,10 +176,9 @@ pub(crate) fn load_bundle(root: &Path) -> Result<Bundle, Failure> {
 
 /// The issuer with that alias.
 pub(crate) fn issuer_named<'b>(bundle: &'b Bundle, alias: &str) -> Result<&'b TrustedIssuer, Failure> {
-    let issuers = || bundle.issuers().iter();
-    issuers().find(|issuer| issuer.name() == alias).ok_or_else(|| {
-        let known: BTreeSet<&str> = issuers().map(TrustedIssuer::name).collect();
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    bundle.issuers().named(alias).ok_or_else(|| {
+        let known: Vec<&str> = bundle.issuers().by_name().map(TrustedIssuer::name).collect();
+        let known = known.join(", ");
         Failure::Message(format!("no issuer `{alias}` in policies/issuers: there are {known}"))
     })
 }

@@ -9,7 +9,7 @@ use super::introspection::Introspection;
 use super::keys::KeysFile;
 use super::kind::{TokenUse, TokenUseClaim, TypRule};
 use super::lifetime::{Expiry, TokenAge};
-use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Moment, Name, ScopeName};
+use super::names::{AttributeName, AudienceName, ClaimPath, Iss, Leeway, Moment, Name, ScopeName, TenantIds};
 use super::preset::Provider;
 use super::rules::{CnfRule, Listed, RolesTable, Tenant};
 use super::values::ValuesTable;
@@ -19,11 +19,14 @@ use super::values::ValuesTable;
 #[serde(deny_unknown_fields)]
 pub(super) struct IssuerFile {
     pub(super) name: Name,
-    pub(super) issuer: Iss,
+    pub(super) issuer: Spanned<Iss>,
+    pub(super) also_issuers: Option<Vec<Spanned<Iss>>>,
+    pub(super) tenant_ids: Option<TenantIds>,
     pub(super) provider: Provider,
-    pub(super) token_use: TokenUse,
+    pub(super) token_use: Spanned<TokenUse>,
     pub(super) typ: Option<TypRule>,
     pub(super) token_use_claim: Option<TokenUseClaim>,
+    pub(super) access_marker: Option<Spanned<Listed<ClaimPath>>>,
     pub(super) audience: Option<Listed<AudienceName>>,
     pub(super) audience_claim: Option<ClaimPath>,
     pub(super) client_claim: Option<ClaimPath>,

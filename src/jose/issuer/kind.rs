@@ -66,6 +66,9 @@ pub enum TypRule {
     /// `JWT` or no `typ` (RFC 7519 §5.1): not `at+jwt`, `logout+jwt`, `dpop+jwt` and so on.
     #[serde(rename = "JWT")]
     Jwt,
+    /// Either: for providers that mark their access tokens by something else, and by this as well where one asks for it.
+    #[serde(rename = "at+jwt or JWT")]
+    AccessTokenJwtOrJwt,
     /// Not looked at.
     #[serde(rename = "any")]
     Any,
@@ -75,7 +78,8 @@ impl TypRule {
     pub(crate) fn accepts(self, typ: Option<&str>) -> bool {
         match self {
             Self::AccessTokenJwt => is_access_token_typ(typ),
-            Self::Jwt => typ.is_none_or(|typ| media_type(typ).eq_ignore_ascii_case("jwt")),
+            Self::Jwt => is_plain_typ(typ),
+            Self::AccessTokenJwtOrJwt => is_access_token_typ(typ) || is_plain_typ(typ),
             Self::Any => true,
         }
     }
@@ -86,6 +90,7 @@ impl fmt::Display for TypRule {
         f.write_str(match self {
             Self::AccessTokenJwt => "`at+jwt`",
             Self::Jwt => "`JWT` or absent",
+            Self::AccessTokenJwtOrJwt => "`at+jwt`, `JWT` or absent",
             Self::Any => "anything",
         })
     }
@@ -96,12 +101,27 @@ pub(crate) fn is_access_token_typ(typ: Option<&str>) -> bool {
     typ.is_some_and(|typ| media_type(typ).eq_ignore_ascii_case("at+jwt"))
 }
 
+fn is_plain_typ(typ: Option<&str>) -> bool {
+    typ.is_none_or(|typ| media_type(typ).eq_ignore_ascii_case("jwt"))
+}
+
 fn media_type(typ: &str) -> &str {
     const PREFIX: &str = "application/";
     match typ.split_at_checked(PREFIX.len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
         _ => typ,
     }
+}
+
+/// What tells access tokens from ID tokens, beside the header's `typ`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KindMark {
+    /// A claim whose value says so.
+    Value(TokenUseClaim),
+    /// Claims of which an access token has one, and an ID token none.
+    Presence(Vec<ClaimPath>),
+    /// Nothing.
+    Nothing,
 }
 
 /// A claim whose value says the kind of token, such as Cognito's `token_use` or Keycloak's `typ`.
@@ -111,12 +131,6 @@ pub(crate) struct TokenUseClaim {
     pub(crate) claim: ClaimPath,
     pub(crate) access: String,
     pub(crate) id: String,
-}
-
-impl From<(&str, &str, &str)> for TokenUseClaim {
-    fn from((claim, access, id): (&str, &str, &str)) -> Self {
-        Self { claim: ClaimPath::preset(claim), access: access.into(), id: id.into() }
-    }
 }
 
 #[cfg(test)]
@@ -135,6 +149,10 @@ mod tests {
         }
         for typ in ["logout+jwt", "", "at+jwt ", "application/application/jwt", "text/jwt"] {
             assert!(!TypRule::Jwt.accepts(Some(typ)) && !TypRule::AccessTokenJwt.accepts(Some(typ)), "{typ}");
+            assert!(!TypRule::AccessTokenJwtOrJwt.accepts(Some(typ)), "{typ}");
+        }
+        for typ in [None, Some("JWT"), Some("at+jwt")] {
+            assert!(TypRule::AccessTokenJwtOrJwt.accepts(typ), "{typ:?}");
         }
         assert!(TypRule::Jwt.accepts(None) && !TypRule::AccessTokenJwt.accepts(None));
         assert!(TypRule::Any.accepts(Some("logout+jwt")));

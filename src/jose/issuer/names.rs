@@ -3,6 +3,9 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use toml::Spanned;
 
 use crate::jose::json::{Json, Object};
 use crate::time::{Timestamp, TimestampError};
@@ -56,6 +59,41 @@ impl TryFrom<String> for Iss {
             "`{}` is not an issuer: expected 1 to 512 printable ASCII characters",
             text.escape_debug()
         ))
+    }
+}
+
+/// Whether a text is the id of an Entra tenant: a GUID (RFC 9562 §4) in lower case, as it stands in tokens.
+pub(super) fn is_tenant_id(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || is_digit(byte))
+}
+
+/// The tenants whose tokens are accepted. There is no word for all of them: anybody can have a tenant. Each is checked by
+/// whoever can say where in the list it stands.
+pub(super) struct TenantIds(pub(super) Vec<Spanned<String>>);
+
+impl<'de> Deserialize<'de> for TenantIds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TenantIdsVisitor;
+
+        impl<'de> Visitor<'de> for TenantIdsVisitor {
+            type Value = TenantIds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of tenant ids that is not empty: anybody can have a tenant")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<TenantIds, A::Error> {
+                let ids: Vec<Spanned<String>> = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
+                if ids.is_empty() {
+                    return Err(de::Error::invalid_length(0, &self));
+                }
+                Ok(TenantIds(ids))
+            }
+        }
+
+        deserializer.deserialize_seq(TenantIdsVisitor)
     }
 }
 

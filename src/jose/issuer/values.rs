@@ -63,7 +63,7 @@ impl Scalar {
 }
 
 /// One value, several of which one suffices, or the word `"any"`, which switches a preset's check off.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "ValuesFile")]
 pub(super) enum WrittenValues {
     Any,

@@ -4,6 +4,7 @@
 //! generator says something else (signatures with a random part stay as they are). The private keys in
 //! `tests/tokens/keys` are published here and protect nothing.
 
+mod presets;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ const LEDGER_HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 const WORKSHOP_HEADER: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
 
 /// The test keys, and what they are made for.
-const KEYS: [(&str, Algorithm); 11] = [
+const KEYS: [(&str, Algorithm); 20] = [
     ("acme-1", Algorithm::Rs256),
     ("portal-1", Algorithm::Rs256),
     ("partner-rsa", Algorithm::Rs256),
@@ -42,6 +43,15 @@ const KEYS: [(&str, Algorithm); 11] = [
     ("partner-ed25519", Algorithm::EdDsa),
     ("workshop", Algorithm::Es256),
     ("batch", Algorithm::Es256),
+    ("acme-eu", Algorithm::Rs256),
+    ("acme-us", Algorithm::Rs256),
+    ("auth0", Algorithm::Rs256),
+    ("auth0-portal", Algorithm::Rs256),
+    ("okta", Algorithm::Rs256),
+    ("entra", Algorithm::Rs256),
+    ("entra-consumers", Algorithm::Rs256),
+    ("keycloak", Algorithm::Rs256),
+    ("google", Algorithm::Rs256),
     ("attacker-rs256", Algorithm::Rs256),
     ("attacker-es256", Algorithm::Es256),
 ];
@@ -173,21 +183,75 @@ fn update(folder: &Path) {
     }
 }
 
-fn key_sets() -> [(&'static str, Vec<Value>); 5] {
+fn key_sets() -> [(&'static str, Vec<Value>); 16] {
+    let public_jwk = |name: &str| key(name).public_jwk();
+    let with = |mut jwk: Value, member: &str, value: Value| {
+        jwk[member] = value;
+        jwk
+    };
+    let for_encryption =
+        |kid: &str| with(with(public_jwk("attacker-rs256"), "kid", json!(kid)), "use", json!("enc"));
     let partner = ["partner-ps256", "partner-es256", "partner-es384", "partner-ed25519"];
-    let mut partner: Vec<Value> = partner.into_iter().map(|name| key(name).public_jwk()).collect();
+    let mut partner: Vec<Value> = partner.into_iter().map(public_jwk).collect();
     partner.push(public(&key("partner-rsa"), &["alg"])["keys"][0].clone());
     partner.push(json!({ "kty": "oct", "kid": "partner-hmac", "alg": "HS256", "k": base64url(b"not a secret at all") }));
-    let mut for_encryption = key("attacker-rs256").public_jwk();
-    for_encryption["kid"] = json!("partner-enc");
-    for_encryption["use"] = json!("enc");
-    partner.push(for_encryption);
+    partner.push(for_encryption("partner-enc"));
+    // Entra's keys name no `alg`.
+    let entra = |name: &str, kid: &str, issuer: Value| {
+        let jwk = with(public(&key(name), &["alg"])["keys"][0].clone(), "kid", json!(kid));
+        if issuer.is_null() { jwk } else { with(jwk, "issuer", issuer) }
+    };
+    let of_tenant = |tenant: &str| json!(format!("https://login.microsoftonline.com/{tenant}/v2.0"));
+    let tenant = of_tenant("72f988bf-86f1-41af-91ab-2d7cd011db47");
     [
-        ("acme-staff", vec![key("acme-1").public_jwk()]),
-        ("acme-portal", vec![key("portal-1").public_jwk()]),
+        ("acme-staff", vec![public_jwk("acme-1")]),
+        ("acme-portal", vec![public_jwk("portal-1")]),
         ("partner", partner),
         ("workshop", vec![public(&key("workshop"), &["kid", "use"])["keys"][0].clone()]),
-        ("batch", vec![key("batch").public_jwk()]),
+        ("batch", vec![public_jwk("batch")]),
+        ("acme-regions", vec![public_jwk("acme-eu")]),
+        ("acme-regions@2", vec![public_jwk("acme-us")]),
+        ("acme-regions@3", vec![public_jwk("acme-eu")]),
+        ("auth0", vec![public_jwk("auth0")]),
+        ("auth0-portal", vec![public_jwk("auth0-portal")]),
+        ("okta", vec![public_jwk("okta")]),
+        (
+            "entra",
+            vec![
+                entra("entra", "entra", tenant.clone()),
+                entra("entra", "entra-any-tenant", of_tenant("{tenantid}")),
+                entra(
+                    "attacker-rs256",
+                    "entra-other-tenant",
+                    of_tenant("fa15d692-e9c7-4460-a743-29f295222229"),
+                ),
+                entra("attacker-rs256", "entra-odd", json!(7)),
+            ],
+        ),
+        (
+            "entra@2",
+            vec![
+                entra("entra", "entra", Value::Null),
+                entra("entra", "entra-of-2", tenant),
+                entra("entra", "entra-of-2-any-tenant", of_tenant("{tenantid}")),
+            ],
+        ),
+        (
+            "entra-many",
+            vec![
+                entra("entra", "entra", of_tenant("{tenantid}")),
+                entra(
+                    "entra-consumers",
+                    "entra-consumers",
+                    of_tenant("9188040d-6c67-4c5b-b112-36a304b66dad"),
+                ),
+            ],
+        ),
+        (
+            "keycloak",
+            vec![public_jwk("keycloak"), with(for_encryption("keycloak-enc"), "alg", json!("RSA-OAEP"))],
+        ),
+        ("google", vec![public_jwk("google")]),
     ]
 }
 
@@ -358,6 +422,7 @@ pub(crate) fn generate() -> Vec<Vector> {
     refused_kind(&mut vectors);
     refused_claims(&mut vectors);
     rules::add(&mut vectors);
+    presets::add(&mut vectors);
     vectors.all
 }
 

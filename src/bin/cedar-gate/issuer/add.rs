@@ -91,7 +91,16 @@ struct ProviderName(Provider);
 
 impl ValueEnum for ProviderName {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self(Provider::Cognito), Self(Provider::Oidc)]
+        const ALL: [ProviderName; 7] = [
+            ProviderName(Provider::Cognito),
+            ProviderName(Provider::Auth0),
+            ProviderName(Provider::Okta),
+            ProviderName(Provider::Entra),
+            ProviderName(Provider::Keycloak),
+            ProviderName(Provider::Google),
+            ProviderName(Provider::Oidc),
+        ];
+        &ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -192,7 +201,14 @@ fn iss(args: &Args) -> Result<Iss, Failure> {
         Failure::Message(format!("--provider {} needs {options}, or --issuer", provider.as_str()))
     };
     let made = match provider {
-        Provider::Oidc => return Err(Failure::Message("--provider oidc needs --issuer".to_owned())),
+        Provider::Oidc
+        | Provider::Auth0
+        | Provider::Okta
+        | Provider::Entra
+        | Provider::Keycloak
+        | Provider::Google => {
+            return Err(Failure::Message(format!("--provider {} needs --issuer", provider.as_str())));
+        }
         Provider::Cognito => {
             let pool = args.pool.as_deref().ok_or_else(|| needs("--pool"))?;
             Iss::of_cognito_pool(pool, args.region.as_deref())

@@ -176,7 +176,7 @@ pub(super) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
     let bundle = shell::load_bundle(root)?;
     let mut issuers: Vec<IssuerReport<'_>> =
         bundle.issuers().iter().map(|issuer| IssuerReport::new(issuer, &bundle)).collect();
-    issuers.sort_unstable_by_key(|issuer| issuer.name);
+    issuers.sort_unstable_by_key(|report| (report.name, report.issuer));
     match format {
         Format::Json => {
             shell::print_json("cedar-gate/issuer-list/1", &serde_json::json!({ "issuers": issuers }))?;

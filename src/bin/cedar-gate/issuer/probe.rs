@@ -129,10 +129,9 @@ pub(super) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
 
 /// The issuers of that name, or all; sorted.
 fn chosen<'b>(bundle: &'b Bundle, name: Option<&str>) -> Result<Vec<&'b TrustedIssuer>, Failure> {
-    let mut issuers: Vec<&TrustedIssuer> = bundle.issuers().iter().collect();
-    issuers.sort_unstable_by_key(|issuer| issuer.key_set());
+    let mut issuers: Vec<&TrustedIssuer> = bundle.issuers().by_key_set().collect();
     let Some(name) = name else { return Ok(issuers) };
-    let known: Vec<&str> = issuers.iter().map(|issuer| issuer.name()).collect();
+    let known: Vec<&str> = bundle.issuers().by_name().map(TrustedIssuer::name).collect();
     let missing = format!("no issuer `{name}` in policies/issuers: there are {}", known.join(", "));
     issuers.retain(|issuer| issuer.name() == name);
     if issuers.is_empty() { Err(Failure::Message(missing)) } else { Ok(issuers) }
