@@ -15,7 +15,13 @@ import urllib.request
 from pathlib import Path
 
 SECRET = "not-a-secret-of-anybody"
-ORDERS, INVOICES, REPORTS = "urn:orders-api", "urn:invoices-api", "urn:reports-api"
+ORDERS, INVOICES, PARTNER, REPORTS = "urn:orders-api", "urn:invoices-api", "urn:partner-api", "urn:reports-api"
+
+# What the provider shares with the authorizer, by the names under which issuer files look for it.
+SHARED = {
+    "SHARED_SECRET": secrets.token_hex(32),
+    "INTROSPECTION_SECRET": secrets.token_hex(16),
+}
 
 
 def free_port() -> int:
@@ -35,7 +41,7 @@ class OpenIdProvider:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["node", self.script, str(self.port)], env={"PATH": os.environ["PATH"]}, cwd=self.script.parent,
+                ["node", self.script, str(self.port)], env={"PATH": os.environ["PATH"]} | SHARED, cwd=self.script.parent,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + 60

@@ -1,8 +1,8 @@
 // A real OpenID provider on loopback: `node provider.mjs PORT`.
 //
 // It signs with keys of its own, one for each algorithm, and each client has one of them. Access tokens for the resources
-// urn:orders-api and urn:invoices-api are JWTs of RFC 9068, those for urn:reports-api are opaque and can be introspected.
-// Whoever signs in is whom `login_hint` names. POST /rotate replaces all keys, as a restart with new ones would.
+// urn:orders-api and urn:invoices-api are JWTs of RFC 9068, those for urn:partner-api too, with a MAC by a shared secret,
+// and those for urn:reports-api are opaque and can be introspected. Whoever signs in is whom `login_hint` names. POST /rotate replaces all keys, as a restart with new ones would.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -58,7 +58,7 @@ const clients = [
   // The authorizer itself, which may introspect and nothing else.
   {
     client_id: 'authorizer',
-    client_secret: 'not-a-secret-of-the-authorizer',
+    client_secret: process.env.INTROSPECTION_SECRET,
     grant_types: [],
     response_types: [],
     redirect_uris: [],
@@ -70,6 +70,11 @@ function resourceServer(ctx, resource, client) {
   const resources = {
     'urn:orders-api': { scope: 'orders:read orders:write', ...jwt },
     'urn:invoices-api': { scope: 'invoices:read', ...jwt },
+    'urn:partner-api': {
+      scope: 'orders:read',
+      accessTokenFormat: 'jwt',
+      jwt: { sign: { alg: 'HS256', key: Buffer.from(process.env.SHARED_SECRET) } },
+    },
     'urn:reports-api': { scope: 'reports:read', accessTokenFormat: 'opaque' },
   };
   return { ...resources[resource], audience: resource, accessTokenTTL: 300 };

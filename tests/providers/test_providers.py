@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests" / "emulator"))
 
 from cognito import UserPool, forge  # noqa: E402
 from emulator import Emulator  # noqa: E402
-from openid import INVOICES, ORDERS, OpenIdProvider  # noqa: E402
+from openid import INVOICES, ORDERS, PARTNER, REPORTS, SHARED, OpenIdProvider  # noqa: E402
 
 CEDAR_GATE = Path(os.environ.get("CEDAR_GATE", ROOT / "target" / "debug" / "cedar-gate")).resolve()
 PROVIDER = Path(os.environ.get("PROVIDER", ROOT / "target" / "ci" / "openid-provider" / "provider.mjs")).resolve()
@@ -67,15 +67,15 @@ def setUpModule():
 class Bundle:
     """A copy of this repository's bundle, in a folder of its own."""
 
-    def __init__(self):
+    def __init__(self, secrets: dict[str, str] = SHARED):
         self.folder = Path(tempfile.mkdtemp(dir=Suite.scratch))
+        self.environment = {"PATH": os.environ["PATH"], "CEDAR_GATE_HOME": str(Suite.scratch), "NO_COLOR": "1"} | secrets
         for part in ("policies", "schema"):
             shutil.copytree(ROOT / part, self.folder / part)
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
-        environment = {"PATH": os.environ["PATH"], "CEDAR_GATE_HOME": str(Suite.scratch), "NO_COLOR": "1"}
         return subprocess.run([CEDAR_GATE, *arguments], cwd=self.folder, input=stdin, timeout=60, capture_output=True,
-                              text=True, env=environment)
+                              text=True, env=self.environment)
 
     def trust(self, name: str, *arguments: str) -> None:
         added = self.run("issuer", "add", "--name", name, "--development", *arguments)
@@ -92,6 +92,11 @@ class Bundle:
         self.trust(f"{pool.name}-pool", "--provider", "cognito", "--pool", pool.id, "--client-id", pool.client,
                    "--tenant", pool.name, "--keys-url", (keys or pool).keys_url, *arguments)
 
+    def append(self, name: str, lines: str) -> None:
+        """Adds lines to an issuer's file."""
+        with (self.folder / "policies" / "issuers" / f"{name}.toml").open("a") as file:
+            file.write(lines)
+
     def inspect(self, token: str, *arguments: str) -> dict:
         """What `token inspect` says."""
         inspected = self.run("token", "inspect", "--format", "json", *arguments, stdin=token)
@@ -100,8 +105,9 @@ class Bundle:
         said = json.loads(inspected.stdout)
         if said["accepted"] != (inspected.returncode == 0):
             raise RuntimeError(f"`token inspect` exits with {inspected.returncode} and says {said}")
+        # Of an opaque token this is all of it.
         if token.rpartition(".")[2] in inspected.stdout + inspected.stderr:
-            raise RuntimeError("`token inspect` shows a signature")
+            raise RuntimeError("`token inspect` shows a signature or an opaque token")
         return said
 
     def probe(self, name: str) -> tuple[int, dict]:
@@ -117,7 +123,7 @@ class Batch:
     def __init__(self, bundle: Bundle):
         self.process = subprocess.Popen(
             [CEDAR_GATE, "authorize", "--batch"], cwd=bundle.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env={"PATH": os.environ["PATH"], "CEDAR_GATE_HOME": str(Suite.scratch)})
+            text=True, env=bundle.environment)
 
     def __enter__(self):
         return self
@@ -217,6 +223,18 @@ class OpenId(Case):
         self.refused("keys_unavailable", said)
         self.assertIn("--offline", said["help"])
 
+    def test_what_is_revoked_here_is_refused_before_it_expires(self):
+        bundle = Bundle()
+        bundle.trust_provider()
+        alice, bob, other = (self.provider.user_tokens(person, "orders-es256")["access_token"]
+                             for person in ("alice", "bob", "bob"))
+        for arguments, token in ((("--issuer", "staff", "--sub", "alice"), alice), (("--token", "-"), bob)):
+            self.accepted(bundle.inspect(token))
+            revoked = bundle.run("revoke", *arguments, stdin=token)
+            self.assertEqual(0, revoked.returncode, revoked.stderr)
+            self.refused("revoked", bundle.inspect(token))
+        self.accepted(bundle.inspect(other), id="staff|bob")
+
     def test_policies_decide_by_what_the_token_says(self):
         alice = self.provider.user_tokens("alice", "orders-es256")["access_token"]
         bob = self.provider.user_tokens("bob", "orders-rs256")["access_token"]
@@ -250,6 +268,97 @@ class OpenId(Case):
         self.assertEqual((1, "not-usable"), (code, said["verdict"]))
         self.assertIn(f"`{self.provider.issuer}`", said["reason"])
         self.assertIn(f"`{self.provider.issuer}/`", said["reason"])
+
+
+class Opaque(Case):
+    """Tokens that say nothing: the provider is asked about each."""
+
+    INTROSPECTION = """introspection = {{ url = "{}/token/introspection", client_id = "authorizer", \
+client_secret = {{ env = "INTROSPECTION_SECRET" }}, absent_sub = "client" }}
+"""
+
+    def bundle(self, **secrets: str) -> Bundle:
+        bundle = Bundle(SHARED | secrets)
+        bundle.trust_provider(audience=REPORTS)
+        bundle.append("staff", self.INTROSPECTION.format(self.provider.issuer))
+        return bundle
+
+    def setUp(self):
+        self.provider = Suite.provider
+        self.bob = self.provider.user_tokens("bob", "orders-es256", REPORTS, "reports:read")["access_token"]
+
+    def test_what_the_provider_says_of_a_token_is_held_to_the_same_rules(self):
+        bundle = self.bundle()
+        self.accepted(bundle.inspect(self.bob), id="staff|bob", kind="User", tenant="globex", roles=["auditor"],
+                      scopes=["reports:read"])
+        mallory = self.provider.user_tokens("mallory", "orders-es256", REPORTS, "reports:read")["access_token"]
+        self.accepted(bundle.inspect(mallory), roles=["clerk"], refused_roles=["admin"])
+        eve = self.provider.user_tokens("eve", "orders-es256", REPORTS, "reports:read")["access_token"]
+        self.refused("wrong_tenant", bundle.inspect(eve))
+        client = self.provider.client_token("orders-es256", REPORTS, "reports:read")
+        self.accepted(bundle.inspect(client), id="staff|orders-es256", kind="Client", tenant="acme")
+
+    def test_a_revoked_token_is_not_active(self):
+        bundle = self.bundle()
+        self.accepted(bundle.inspect(self.bob), id="staff|bob")
+        self.provider.revoke(self.bob, "orders-es256")
+        self.refused("inactive_token", bundle.inspect(self.bob))
+        self.refused("inactive_token", bundle.inspect("a-token-that-nobody-was-given"))
+
+    def test_jwts_of_the_same_provider_are_verified_beside(self):
+        bundle = self.bundle()
+        token = self.provider.client_token("orders-rs256")
+        self.refused("wrong_token_use", bundle.inspect(token))
+        bundle.append("staff", 'keys = "discovery"\n')
+        self.refused("wrong_audience", bundle.inspect(token))
+        self.accepted(bundle.inspect(self.bob), id="staff|bob")
+
+    def test_whoever_is_not_asked_says_nothing(self):
+        self.refused("introspection_unavailable", self.bundle().inspect(self.bob, "--offline"))
+        said = self.bundle(INTROSPECTION_SECRET="another").inspect(self.bob)
+        self.refused("introspection_unavailable", said)
+        self.assertIn("does not accept the client id or the client secret", said["help"])
+
+    def test_a_probe_says_whether_the_provider_knows_us(self):
+        code, said = self.bundle().probe("staff")
+        self.assertEqual((0, "usable"), (code, said["verdict"]), said)
+        code, said = self.bundle(INTROSPECTION_SECRET="another").probe("staff")
+        self.assertEqual((1, "not-usable"), (code, said["verdict"]), said)
+        code, said = self.bundle(INTROSPECTION_SECRET="").probe("staff")
+        self.assertEqual((2, "not-asked"), (code, said["verdict"]), said)
+
+    def test_policies_decide_by_what_the_provider_says(self):
+        with Batch(self.bundle()) as authorizer:
+            for token, outcome, reason in (
+                (self.bob, "allow", "policy"), (self.bob, "allow", "policy"),
+                ("a-token-that-nobody-was-given", "unauthorized", "inactive_token"),
+            ):
+                answer = authorizer.ask(token)
+                self.assertEqual((outcome, reason), (answer["outcome"], answer["record"]["reason"]), answer)
+
+
+class SharedSecret(Case):
+    def test_a_mac_is_verified_by_the_one_secret_and_algorithm(self):
+        token = Suite.provider.client_token("orders-rs256", PARTNER)
+        self.assertEqual("HS256", header(token)["alg"])
+        for secrets, algorithm, reason in (
+            ({}, "HS256", None), ({}, "HS512", "wrong_algorithm"), ({"SHARED_SECRET": "x" * 64}, "HS256", "bad_signature"),
+            ({"SHARED_SECRET": "short"}, "HS256", "keys_unavailable"),
+        ):
+            with self.subTest(secrets=secrets, algorithm=algorithm):
+                bundle = Bundle(SHARED | secrets)
+                bundle.trust_provider(audience=PARTNER)
+                bundle.append("staff", f'keys = {{ secret = {{ env = "SHARED_SECRET" }}, algorithm = "{algorithm}" }}\n')
+                said = bundle.inspect(token)
+                if reason is None:
+                    self.accepted(said, id="staff|orders-rs256", kind="Client", tenant="acme", roles=["clerk"])
+                else:
+                    self.refused(reason, said)
+
+    def test_where_keys_are_published_a_mac_is_nothing(self):
+        bundle = Bundle()
+        bundle.trust_provider(audience=PARTNER)
+        self.refused("wrong_algorithm", bundle.inspect(Suite.provider.client_token("orders-rs256", PARTNER)))
 
 
 class Rotation(Case):
