@@ -2,7 +2,7 @@
 
 use cedar_gate::bundle::Bundle;
 use cedar_gate::jose::issuer::{KeySource, TokenUse};
-use cedar_gate::jose::{Malformation, TokenError, TrustedIssuer};
+use cedar_gate::jose::{Malformation, RevokedBy, TokenError, TrustedIssuer};
 use cedar_gate::time::Timestamp;
 use serde_json::Value;
 
@@ -79,6 +79,22 @@ pub(crate) fn for_token(
             let tenants = by_name(issuer, bundle)?.tenants()?.join("`, `");
             format!("the issuer may speak for `{tenants}`; `tenant` in its file lists them")
         }
+        TokenError::TooOld { .. } => {
+            "get a new one; `max_token_age` in the issuer's file says how old it may be".to_owned()
+        }
+        TokenError::WrongClient { .. } => "`clients` in the issuer's file lists whose tokens are accepted".to_owned(),
+        TokenError::MissingScope { .. } => {
+            "the client must ask for it; `required_scopes` in the issuer's file lists what each token needs".to_owned()
+        }
+        TokenError::ClaimsOverage { .. } => {
+            "its issuer must write fewer of them into it, or roles in place of groups".to_owned()
+        }
+        TokenError::Revoked { by: RevokedBy::Issuer(_), .. } => {
+            "sign in again; `not_before` in the issuer's file says so".to_owned()
+        }
+        TokenError::Revoked { by: RevokedBy::Subject(_) | RevokedBy::Client(_) | RevokedBy::Token(_), .. } => {
+            "policies/revocations.toml says so".to_owned()
+        }
         _ => return None,
     };
     Some(text)
@@ -88,10 +104,12 @@ pub(crate) fn for_token(
 pub(crate) fn keys_unavailable(issuer: &TrustedIssuer, fetched: &Fetched) -> String {
     let name = issuer.name();
     match (fetched, issuer.keys()) {
+        (_, KeySource::Development) => "its key is made by: cedar-gate token mint".to_owned(),
+        (_, KeySource::Secret(secret)) => {
+            format!("its secret is looked for in {}: cedar-gate issuer probe {name}", secret.source)
+        }
         (Fetched::Failed(_), _) => format!("ask it again with: cedar-gate issuer probe {name}"),
         (Fetched::Forbidden, _) => "leave out --offline to have them fetched".to_owned(),
-        (_, KeySource::Development) => "its key is made by: cedar-gate token mint".to_owned(),
-        (_, KeySource::Secret(secret)) => format!("its secret is expected in {}", secret.source),
         (_, _) => format!("see why with: cedar-gate issuer probe {name}"),
     }
 }
