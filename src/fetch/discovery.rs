@@ -128,6 +128,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn any_metadata_is_answered(
             bytes in prop::collection::vec(any::<u8>(), 0..64), issuer in ".{0,8}", jwks_uri in "(https?://)?.{0,24}",

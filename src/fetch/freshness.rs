@@ -30,6 +30,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 pub(super) struct KeyState {
     known: Option<KnownKeys>,
     attempt: Option<Attempt>,
+    /// Whether the ring does not say so yet.
+    is_news: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +85,8 @@ impl KeyState {
         // How old the set is, nobody can tell any more.
         self.known.take_if(|known| was_set_back(known.fetched_at, now));
         let count = self.failures().saturating_add(1);
-        let last = self.attempt.as_mut().and_then(|attempt| attempt.result.as_mut().err()?.last.take());
+        let last = self.attempt.as_ref().and_then(|attempt| attempt.result.as_ref().err()?.last.clone());
+        self.is_news = true;
         self.attempt.replace(Attempt { at: now, result: Err(Failures { count, last }) })
     }
 
@@ -96,6 +99,7 @@ impl KeyState {
         fresh_for: Option<Duration>,
     ) -> bool {
         self.attempt = Some(Attempt { at: now, result: Ok(()) });
+        self.is_news = true;
         let unchanged = self.known.take().filter(|known| known.digest == digest);
         let changed = unchanged.is_none();
         let set = unchanged.map_or_else(|| Arc::new(keys), |known| known.set);
@@ -115,6 +119,17 @@ impl KeyState {
     /// Takes an attempt back that had too little time: it says nothing about the place.
     pub(super) fn cut_off(&mut self, before: Option<Attempt>) {
         self.attempt = before;
+        self.is_news = true;
+    }
+
+    /// Whether something happened since [`Self::publish`].
+    pub(super) fn is_news(&self) -> bool {
+        self.is_news
+    }
+
+    /// Notes that the ring says what is known.
+    pub(super) fn publish(&mut self) {
+        self.is_news = false;
     }
 
     /// The known keys, and from when to when an issuer with this `max_age` believes them.
@@ -370,6 +385,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn any_cache_control_is_answered(cache_control in ".{0,40}", age in ".{0,8}", max_age in any::<u64>()) {
             fresh_for(&cache_control, &age);

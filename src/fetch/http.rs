@@ -30,6 +30,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most bytes of an answer's body that are read. The issue with a larger one is its size, whatever it holds.
 pub const MAX_BODY_BYTES: usize = 512 * 1024;
 
+/// The most bytes of an answer's head that are read.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 2;
 
@@ -204,6 +207,10 @@ fn agent(tls: TlsConfig) -> Agent {
         .max_redirects(0)
         .http_status_as_error(false)
         .max_idle_connections(0)
+        .max_response_header_size(MAX_HEAD_BYTES)
+        // With TLS, a connection has two buffers each way. A prefetch has many connections at a time, in a small function.
+        .input_buffer_size(2 * MAX_HEAD_BYTES)
+        .output_buffer_size(MAX_HEAD_BYTES)
         .user_agent(USER_AGENT)
         .accept("application/json")
         .build()

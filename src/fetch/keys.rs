@@ -232,8 +232,13 @@ impl KeyStore {
             (Arc::clone(key_set), Arc::clone(place))
         };
         let _flight = lock(&place.flight);
-        let publish = || self.publish([&place]);
+        let publish = || {
+            if lock(&place.state).is_news() {
+                self.publish([&place]);
+            }
+        };
         let outcome = self.ask(&place, now, &clock, publish);
+        // Also what a prefetch found, which publishes all at its end.
         publish();
         Some(clock.report(key_set, &place, outcome))
     }
@@ -362,7 +367,8 @@ impl Wanted {
 
     /// Puts what is known of a place into a ring, for all who use it. A place that nobody wants any more has no users.
     fn put(&self, place: &Place, ring: &mut KeyRing) {
-        let state = lock(&place.state);
+        let mut state = lock(&place.state);
+        state.publish();
         for (key_set, max_age) in self.users.get(&place.place).into_iter().flatten() {
             match state.believed(*max_age) {
                 Some((keys, during)) => ring.insert_during(key_set, Arc::clone(keys), during),

@@ -264,11 +264,6 @@ impl KeyRing {
         self.sets.insert(key_set.into(), HeldKeys { keys: keys.into(), during: None, outdated: false });
     }
 
-    /// Puts fetched keys in, in place of those before: they are believed before `until`, and not at it.
-    pub fn insert_until(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, until: Timestamp) {
-        self.insert_during(key_set, keys, Timestamp::from_unix_millis(i64::MIN)..until);
-    }
-
     /// Puts fetched keys in, in place of those before: they are believed from the start of `during`, and no more at its
     /// end. There is a start because a clock that was set back says nothing about how old they are.
     pub fn insert_during(&mut self, key_set: &str, keys: impl Into<Arc<JwkSet>>, during: Range<Timestamp>) {

@@ -297,6 +297,13 @@ fn an_answer_that_is_no_key_set_says_why() {
     for (answer, expected) in [
         (keys(), "fetched"),
         (chunked(&jwks(&[0])), "fetched"),
+        (Answer::Raw([b"HTTP/1.1 100 Continue\r\n\r\n", &keys().bytes()[..]].concat()), "fetched"),
+        (keys().with_header("X-Padding", &"x".repeat(15_000)), "fetched"),
+        (keys().with_header("X-Padding", &"x".repeat(17_000)), "the answer is not HTTP/1.1"),
+        (
+            Answer::Raw([b"HTTP/1.1 200 OK\r\n", "x: y\r\n".repeat(100_000).as_bytes()].concat()),
+            "the answer is not HTTP/1.1",
+        ),
         (Answer::redirect("/moved"), "fetched"),
         (Answer::redirect(&moved), "fetched"),
         (Answer::redirect(moved.trim_start_matches("http:")), "fetched"),
@@ -329,6 +336,7 @@ fn an_answer_that_is_no_key_set_says_why() {
         (length(body + 1), "the answer is cut off"),
         (length(body - 1), "the key set is not JSON: line 1, column 214"),
         (length(1 << 40), "the answer is cut off"),
+        (length(body).with_header("Content-Length", "1"), "the answer is not HTTP/1.1"),
         (Answer::Raw(half), "the answer is cut off"),
         (Answer::Raw(Vec::new()), "the answer is cut off"),
         (Answer::Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec()), "the answer is not HTTP/1.1"),
@@ -633,6 +641,36 @@ fn a_prefetch_without_time_and_one_of_very_many_do_what_they_can() {
         assert_eq!(world.server.count(&format!("/{name}")), usize::from(number < MAX_PREFETCH), "{name}");
     }
     assert_eq!(world.store.prefetch(at(0), Duration::from_secs(5)).len(), 6);
+}
+
+/// A token that comes while others are still awaited.
+#[test]
+fn what_a_prefetch_has_is_there_before_it_ends() {
+    let (world, _) = World::many(2);
+    world.server.set("/i01", Answer::After(Duration::from_millis(1500), Box::new(serving(&[0]))));
+    thread::scope(|scope| {
+        let prefetch = scope.spawn(|| world.store.prefetch(at(0), Duration::from_secs(10)));
+        while world.server.count("/i00") + world.server.count("/i01") < 2 {
+            thread::yield_now();
+        }
+        assert_eq!(world.slug("i00", 0, 1), "accepted");
+        assert!(!prefetch.is_finished());
+        assert_eq!(prefetch.join().unwrap().len(), 2);
+    });
+    assert_eq!(world.slug("i01", 0, 1), "accepted");
+    assert_eq!((world.server.count("/i00"), world.server.count("/i01")), (1, 1));
+}
+
+#[test]
+fn a_thousand_issuers_of_one_place_are_served_by_one_request() {
+    let names: Vec<String> = (0..1000).map(|number| format!("tenant-{number}")).collect();
+    let world = World::new(&names.iter().map(|name| (name.as_str(), ACME)).collect::<Vec<_>>());
+    world.server.set("/jwks", serving(&[0]));
+    let reports = world.store.prefetch(at(0), Duration::from_secs(5));
+    assert_eq!(reports.iter().map(|report| &*report.key_set).collect::<Vec<_>>(), ["tenant-0"]);
+    let ring = world.store.ring();
+    assert!(names.iter().all(|name| ring.keys_of(name, at(0)).is_some()));
+    assert_eq!(world.server.count("/jwks"), 1);
 }
 
 #[test]
