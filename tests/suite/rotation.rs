@@ -156,6 +156,18 @@ fn slug(answer: &Result<(), TokenError>) -> &'static str {
     answer.as_ref().map_or_else(TokenError::slug, |()| "accepted")
 }
 
+/// How long a thread is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for another thread, and not for ever.
+fn wait_until(happened: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        assert!(started.elapsed() < PATIENCE, "it did not happen");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 const FETCHED: FetchOutcome = FetchOutcome::Fetched { keys: 1, skipped: 0, changed: true };
 const UNCHANGED: FetchOutcome = FetchOutcome::Fetched { keys: 1, skipped: 0, changed: false };
 
@@ -445,9 +457,7 @@ fn keys_that_change_while_they_are_fetched_are_had_ten_seconds_later() {
     world.server.set("/jwks", Answer::After(Duration::from_millis(300), Box::new(serving(&[0]))));
     thread::scope(|scope| {
         let early = scope.spawn(|| world.slug("acme", 1, 0));
-        while world.server.count("/jwks") == 0 {
-            thread::yield_now();
-        }
+        wait_until(|| world.server.count("/jwks") > 0);
         world.server.set("/jwks", serving(&[1]));
         assert_eq!(early.join().unwrap(), "unknown_key");
     });
@@ -483,9 +493,7 @@ fn who_does_not_fetch_does_not_wait() {
     world.server.set("/jwks", Answer::Stall(Vec::new()));
     thread::scope(|scope| {
         let first = scope.spawn(|| world.answer(&token, at(900)));
-        while world.server.count("/jwks") == 1 {
-            thread::yield_now();
-        }
+        wait_until(|| world.server.count("/jwks") > 1);
         let started = Instant::now();
         assert_eq!(world.answer(&token, at(900)), Ok(()));
         assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
@@ -505,9 +513,7 @@ fn keys_rotate_under_load_without_a_refusal() {
     let answered = AtomicUsize::new(0);
     let until_more_are_answered = || {
         let before = answered.load(Ordering::SeqCst);
-        while answered.load(Ordering::SeqCst) < before + 24 {
-            thread::yield_now();
-        }
+        wait_until(|| answered.load(Ordering::SeqCst) >= before + 24);
     };
     let mut seconds = 0;
     const GENERATIONS: usize = 8;
@@ -515,7 +521,8 @@ fn keys_rotate_under_load_without_a_refusal() {
         for number in 0..16 {
             let (world, tokens, signing, answered) = (&world, &tokens, &signing, &answered);
             scope.spawn(move || {
-                loop {
+                let started = Instant::now();
+                while started.elapsed() < PATIENCE {
                     let lock = signing.read().unwrap();
                     let Some((seconds, key)) = *lock else { return };
                     world.answer(&tokens[key], at(seconds - number % 3)).unwrap();
@@ -576,9 +583,7 @@ fn one_dead_and_one_slow_issuer_delay_nobody_else() {
     };
     thread::scope(|scope| {
         let (dead, slow) = (scope.spawn(|| ask("i07")), scope.spawn(|| ask("i08")));
-        while world.server.count("/i07") + world.server.count("/i08") < 2 {
-            thread::yield_now();
-        }
+        wait_until(|| world.server.count("/i07") + world.server.count("/i08") == 2);
         for name in names.iter().filter(|name| !["i07", "i08"].contains(&name.as_str())) {
             let (slug, took) = ask(name);
             assert_eq!(slug, "accepted");
@@ -650,9 +655,7 @@ fn what_a_prefetch_has_is_there_before_it_ends() {
     world.server.set("/i01", Answer::After(Duration::from_millis(1500), Box::new(serving(&[0]))));
     thread::scope(|scope| {
         let prefetch = scope.spawn(|| world.store.prefetch(at(0), Duration::from_secs(10)));
-        while world.server.count("/i00") + world.server.count("/i01") < 2 {
-            thread::yield_now();
-        }
+        wait_until(|| world.server.count("/i00") + world.server.count("/i01") == 2);
         assert_eq!(world.slug("i00", 0, 1), "accepted");
         assert!(!prefetch.is_finished());
         assert_eq!(prefetch.join().unwrap().len(), 2);
@@ -742,9 +745,7 @@ fn a_swap_while_keys_are_fetched_loses_nothing() {
     let next = World::bundle(&world.server, &[("initech", ACME)]);
     thread::scope(|scope| {
         let early = scope.spawn(|| world.refresh("acme", 0));
-        while world.server.count("/jwks") == 0 {
-            thread::yield_now();
-        }
+        wait_until(|| world.server.count("/jwks") > 0);
         world.store.adopt(&next);
         assert_eq!(early.join().unwrap(), FETCHED);
     });
