@@ -43,6 +43,10 @@ pub struct Introspected {
     answer: Vec<u8>,
 }
 
+/// How long one request may take: API Gateway waits no longer for the authorizer of an HTTP API. Who was asked for it has
+/// spoken for it, however short `max_age` is.
+const ONE_REQUEST_MILLIS: i64 = 10_000;
+
 impl Introspected {
     /// The longest answer that is read, in bytes: four times the longest token.
     pub const MAX_BYTES: usize = 64 * 1024;
@@ -68,7 +72,14 @@ impl Introspected {
         self.issuer == issuer.name && self.token.as_ref() == digest_of(token).as_ref()
     }
 
-    /// The moment up to which it is believed.
+    /// Whether it is recent enough to be held against a token: as old as it is believed, or asked for in the course of the
+    /// same request.
+    fn is_recent(&self, rule: &Introspection, now: Timestamp) -> bool {
+        let age = now.unix_millis().saturating_sub(self.asked_at.unix_millis());
+        (0..=rule.max_age_millis().max(ONE_REQUEST_MILLIS)).contains(&age)
+    }
+
+    /// The moment up to which other requests may believe it.
     fn believed_until(&self, rule: &Introspection) -> Timestamp {
         Timestamp::from_unix_millis(self.asked_at.unix_millis().saturating_add(rule.max_age_millis()))
     }
@@ -122,7 +133,7 @@ fn verify_opaque(
         || TokenError::IntrospectionUnavailable { issuer: issuer.name().to_owned(), token: token.clone() };
     let said = introspected
         .filter(|said| said.is_about(token, issuer))
-        .filter(|said| said.asked_at <= now && now <= said.believed_until(rule))
+        .filter(|said| said.is_recent(rule, now))
         .ok_or_else(unavailable)?;
     let answer = object(&said.answer).map_err(|_| unavailable())?;
     // RFC 7662 §2.2: a boolean. The word "true" is something else.

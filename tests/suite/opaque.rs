@@ -393,6 +393,31 @@ fn an_answer_about_another_token_is_none() {
     }
 }
 
+/// To ask takes time, which must not make the answer too old for the request that asked.
+#[test]
+fn what_was_asked_for_a_request_serves_it_however_short_max_age_is() {
+    for (max_age, age, expected) in [
+        (0, 0, Ok(0)),
+        (0, 1_900, Ok(-1_900)),
+        (1, 1_900, Ok(-900)),
+        (0, 10_000, Ok(-10_000)),
+        (0, 10_001, Err("introspection_unavailable")),
+        (30, 30_000, Ok(0)),
+        (30, 30_001, Err("introspection_unavailable")),
+        (60, -1, Err("introspection_unavailable")),
+    ] {
+        let issuer = issuer("", &format!("{PREFIX}, max_age = {max_age}"));
+        let token = BearerToken::new("at_1").unwrap();
+        let asked_at = Timestamp::from_unix_millis(NOW * 1_000 - age);
+        let said = Introspected::new(&issuer, &token, asked_at, answer(json!({})).to_string().into_bytes());
+        let issuers = TrustedIssuers::new(vec![issuer]).unwrap();
+        let claims = verify_token(&token, &issuers, &KeyRing::default(), Some(&said.unwrap()), now());
+        // What is not believed by the next request is over by now.
+        let left = claims.map(|claims| claims.valid_until().unix_millis() - NOW * 1_000);
+        assert_eq!(left.map_err(|error| error.slug()), expected, "{max_age} s, asked {age} ms ago");
+    }
+}
+
 #[test]
 fn a_jwt_is_never_asked_about() {
     let jwt = crate::tokens::vectors::accepted("oidc-es256");
