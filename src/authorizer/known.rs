@@ -174,11 +174,12 @@ mod tests {
         Timestamp::from_unix_millis(millis)
     }
 
-    /// Two issuers with a key each, and a key that nobody trusts.
+    /// Issuers with a key each, the last of which bounds the age of its tokens, and a key that nobody trusts.
     struct World {
         issuers: TrustedIssuers,
         acme: Signer,
         globex: Signer,
+        initech: Signer,
         stranger: Signer,
     }
 
@@ -190,15 +191,17 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            let issuer = |alias: &str| {
+            let issuer = |alias: &str, further: &str| {
                 TrustedIssuer::from_toml(&format!(
-                    "name = \"{alias}\"\nissuer = \"https://{alias}.example\"\nprovider = \"oidc\"\n\
+                    "{further}name = \"{alias}\"\nissuer = \"https://{alias}.example\"\nprovider = \"oidc\"\n\
                      token_use = \"access\"\naudience = [\"orders\"]\nleeway = {LEEWAY}\n\
                      keys = {{ file = \"{alias}.jwks.json\" }}"
                 ))
                 .unwrap()
             };
-            let issuers = TrustedIssuers::new(vec![issuer("acme"), issuer("globex")]).unwrap();
+            let initech = issuer("initech", "max_token_age = 60\nexpiry = \"optional\"\n");
+            let issuers =
+                TrustedIssuers::new(vec![issuer("acme", ""), issuer("globex", ""), initech]).unwrap();
             let signer = |alias: &str, kid: &str| Signer {
                 pair: Ed25519KeyPair::generate().unwrap(),
                 iss: format!("https://{alias}.example"),
@@ -208,6 +211,7 @@ mod tests {
                 issuers,
                 acme: signer("acme", "a1"),
                 globex: signer("globex", "g1"),
+                initech: signer("initech", "i1"),
                 stranger: signer("acme", "a1"),
             }
         }
@@ -216,6 +220,7 @@ mod tests {
             let mut ring = KeyRing::default();
             ring.insert("acme", self.acme.keys());
             ring.insert("globex", self.globex.keys());
+            ring.insert("initech", self.initech.keys());
             ring
         }
 
@@ -306,6 +311,19 @@ mod tests {
             assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Verified, "{what}");
             assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Known, "{what}");
             assert_eq!(world.ask(&known, &token, keys, now), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_until_it_is_too_old() {
+        let world = World::new();
+        let (known, ring) = (KnownTokens::new(8), world.ring());
+        let token = world.initech.token_with("di", &json!({ "iat": NOW / 1_000 }));
+        let end = NOW + (60 + LEEWAY) * 1_000;
+        for (now, expected) in
+            [(NOW, Asked::Verified), (end - 1, Asked::Known), (end, Asked::Refused("too_old"))]
+        {
+            assert_eq!(world.ask(&known, &token, &ring, now), expected);
         }
     }
 
@@ -414,6 +432,8 @@ mod tests {
             world.acme.token_with("bob", &json!({ "exp": NOW / 1_000 + 5, "iat": NOW / 1_000 + 20 })),
             world.globex.token("ann"),
             world.globex.token_with("cy", &times(0, 1)),
+            world.initech.token_with("di", &json!({ "iat": NOW / 1_000 - 30 })),
+            world.initech.token_with("ed", &json!({ "iat": NOW / 1_000 - 85, "exp": NOW / 1_000 + 600 })),
             world.stranger.token("ann"),
             BearerToken::new("opaque").unwrap(),
         ];
