@@ -24,7 +24,7 @@ use cedar_gate::jose::{
     verify, verify_jws,
 };
 use cedar_gate::time::Timestamp;
-use cedar_gate::tools::mint::{TokenRequest, mint_for};
+use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use vectors::{Expected, Vector, key};
@@ -185,6 +185,9 @@ fn a_token_larger_than_the_limit_is_refused_before_it_is_read() {
         "the token has 1048576 bytes: the limit is 16384"
     );
     assert_eq!(CompactJws::parse("").unwrap_err(), TokenError::Missing);
+    let claims = vectors::partner(json!({ "department": "x".repeat(1 << 20) })).to_string();
+    let signed = vectors::sign(&key("partner-ed25519"), vectors::ED25519_HEADER, &claims);
+    assert_eq!(check(&signed, vectors::now()).unwrap_err().slug(), "token_too_large");
 }
 
 #[test]
@@ -542,6 +545,21 @@ fn a_minted_token_is_one_that_its_issuer_accepts() {
     }
 }
 
+/// The issuers of the vectors that sign with keys, all with one key.
+fn signing_world() -> &'static (TrustedIssuers, KeyRing, DevelopmentKey) {
+    static WORLD: OnceLock<(TrustedIssuers, KeyRing, DevelopmentKey)> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let (issuers, mut keys) = world();
+        let key = key("attacker-es256");
+        let set = Arc::new(JwkSet::from_json(key.public_jwks().to_string().as_bytes()).unwrap());
+        let signs = |issuer: &&TrustedIssuer| !matches!(issuer.keys(), KeySource::Secret(_));
+        for issuer in issuers.by_key_set().filter(signs) {
+            keys.insert(issuer.key_set(), Arc::clone(&set));
+        }
+        (issuers, keys, key)
+    })
+}
+
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
@@ -717,6 +735,40 @@ proptest! {
             prop_assert!(claims.roles().iter().all(|role| role == "clerk"));
             prop_assert!(claims.tenant() == Some("globex"));
             prop_assert!((1..=255).contains(&claims.subject().chars().count()));
+        }
+    }
+
+    #[test]
+    fn any_claim_of_any_issuer_is_answered(
+        issuer in any::<prop::sample::Index>(),
+        name in prop::sample::select(vec![
+            "typ", "token_use", "azp", "appid", "client_id", "cid", "uid", "idtyp", "oid", "sub", "username",
+            "preferred_username", "tid", "ver", "hd", "scp", "scope", "groups", "permissions", "roles",
+            "cognito:groups", "_claim_names", "hasgroups", "groups:src1", "uti", "jti", "iat", "exp", "cnf", "env",
+        ]),
+        value in any_json(),
+    ) {
+        let (issuers, keys, key) = signing_world();
+        let all: Vec<&TrustedIssuer> = issuers.by_key_set().collect();
+        let issuer = *issuer.get(&all);
+        let request = TokenRequest {
+            subject: "amal".to_owned(),
+            client_id: None,
+            roles: strings(&["clerk", "admin"]),
+            scopes: issuer.required_scopes().map(str::to_owned).collect(),
+            tenant: issuer.tenants().and_then(|tenants| Some((*tenants.first()?).to_owned())),
+            issued_at: vectors::now(),
+            expires_at: Timestamp::from_unix_seconds(vectors::now().unix_seconds() + 60),
+            claims: Map::from_iter([(name.to_owned(), value)]),
+        };
+        let token = mint_for(issuer, key, &request).unwrap();
+        if let Some(token) = BearerToken::new(&token)
+            && let Ok(claims) = verify(&token, issuers, keys, vectors::now())
+        {
+            prop_assert!(claims.roles().iter().all(|role| issuer.grantable_roles().contains(role)));
+            prop_assert!(claims.valid_until() > vectors::now());
+            prop_assert!(claims.tenant().is_none_or(|tenant| issuer.tenants().is_none_or(|all| all.contains(&tenant))));
+            prop_assert_eq!(claims.issuer(), issuer.name());
         }
     }
 

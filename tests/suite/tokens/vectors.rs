@@ -4,6 +4,8 @@
 //! generator says something else (signatures with a random part stay as they are). The private keys in
 //! `tests/tokens/keys` are published here and protect nothing.
 
+mod attacks;
+mod confer;
 mod presets;
 mod rules;
 
@@ -423,6 +425,8 @@ pub(crate) fn generate() -> Vec<Vector> {
     refused_claims(&mut vectors);
     rules::add(&mut vectors);
     presets::add(&mut vectors);
+    confer::add(&mut vectors);
+    attacks::add(&mut vectors);
     vectors.all
 }
 
