@@ -1,5 +1,9 @@
 //! A new issuer file, as a person would write it, from what the provider's console shows.
 
+mod iss;
+
+pub use iss::{AddressError, EntraVersion, Iss, options_for};
+
 use crate::jose::issuer::{Provider, TokenUse};
 
 /// Whose tokens are to be trusted, for whom, and what they may confer. What the texts may say is not judged here: the
@@ -12,6 +16,8 @@ pub struct NewIssuer {
     pub provider: Provider,
     /// The tokens' `iss`.
     pub issuer: Iss,
+    /// Further ones of the same pool of people.
+    pub also_issuers: Vec<String>,
     /// The kind of token that is accepted.
     pub token_use: TokenUse,
     /// Audiences or client ids; `any` alone accepts all.
@@ -55,87 +61,13 @@ pub enum NewKeys {
     File(String),
 }
 
-/// The `iss` of a provider's tokens, and what it stands for in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Iss {
-    text: String,
-    of: String,
-}
-
-impl Iss {
-    /// As it is written.
-    #[must_use]
-    pub fn exactly(text: &str) -> Self {
-        Self { text: text.to_owned(), of: "an issuer".to_owned() }
-    }
-
-    /// A Cognito user pool: its id begins with the Region. `region` is where one believes it to be.
-    ///
-    /// # Errors
-    /// When the id is none, or of another Region.
-    pub fn of_cognito_pool(pool: &str, region: Option<&str>) -> Result<Self, AddressError> {
-        let Some(own) = region_of_pool(pool) else {
-            return Err(AddressError::Pool { pool: pool.to_owned() });
-        };
-        if let Some(region) = region.filter(|region| *region != own) {
-            return Err(AddressError::PoolOfAnotherRegion {
-                pool: pool.to_owned(),
-                region: region.to_owned(),
-            });
-        }
-        Ok(Self {
-            text: format!("https://cognito-idp.{own}.amazonaws.com/{pool}"),
-            of: format!("the Cognito user pool {pool}"),
-        })
-    }
-
-    /// The text of the claim.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-/// Why something that an address is made of cannot be what it is meant to be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// Not the form `<Region>_<letters and digits>`.
-    #[error("`{pool}` is not the id of a user pool: expected one like `eu-west-1_AbC123456`")]
-    Pool {
-        /// The text.
-        pool: String,
-    },
-    /// The pool's id begins with the name of another Region.
-    #[error("the user pool `{pool}` is not in `{region}`: its id begins with the name of its Region")]
-    PoolOfAnotherRegion {
-        /// The id.
-        pool: String,
-        /// The Region that was given.
-        region: String,
-    },
-}
-
-/// The Region that a user pool's id begins with; `None` where it is no id: at most 55 bytes, `[\w-]+_[0-9a-zA-Z]+`
-/// (Amazon Cognito API reference, UserPoolId).
-fn region_of_pool(pool: &str) -> Option<&str> {
-    let (region, id) = pool.split_once('_')?;
-    let is_region = region.split('-').count() >= 3
-        && region.split('-').all(|part| !part.is_empty() && part.bytes().all(is_lower_or_digit));
-    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (pool.len() <= 55 && is_region && is_id).then_some(region)
-}
-
-fn is_lower_or_digit(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit()
-}
-
 impl NewIssuer {
     /// The file's text: each line with a comment above it that says what the line means.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let lines = self.lines();
         let width = lines.iter().map(|line| line.key.len()).max().unwrap_or_default();
-        let mut file = format!("# Tokens of {}.\n\n", self.issuer.of);
+        let mut file = format!("# Tokens of {}.\n\n", self.issuer.of());
         for Line { about, key, value } in &lines {
             file.push_str(&format!("# {about}\n{key:width$} = {value}\n"));
         }
@@ -149,8 +81,24 @@ impl NewIssuer {
             line(
                 "The `iss` of its tokens, compared character by character.",
                 "issuer",
-                quoted(&self.issuer.text),
+                quoted(self.issuer.as_str()),
             ),
+        ];
+        if !self.issuer.tenant_ids().is_empty() {
+            lines.push(line(
+                "The tenants that are trusted, each in place of {tenantid}; who is called alike in two of them is two people.",
+                "tenant_ids",
+                list(self.issuer.tenant_ids()),
+            ));
+        }
+        if !self.also_issuers.is_empty() {
+            lines.push(line(
+                "Further `iss` of the same people: same name and rules, so the same principals.",
+                "also_issuers",
+                list(&self.also_issuers),
+            ));
+        }
+        lines.extend([
             line(
                 "Which claims hold audience, client, scopes and roles; a line of one's own wins.",
                 "provider",
@@ -158,7 +106,7 @@ impl NewIssuer {
             ),
             line(about_token_use(self.token_use), "token_use", quoted(self.token_use.as_str())),
             line(self.about_audience(), "audience", list_or_any(&self.audience)),
-        ];
+        ]);
         match &self.tenant {
             None => {}
             Some(NewTenant::Fixed(name)) => {
@@ -210,18 +158,19 @@ impl NewIssuer {
     }
 
     fn about_audience(&self) -> &'static str {
-        match (self.audience.as_slice(), self.provider) {
-            ([any], _) if any == "any" => "No audience is checked: a token for anybody is accepted.",
-            (_, Provider::Cognito) => "The app clients whose tokens are accepted.",
-            (
-                _,
-                Provider::Oidc
-                | Provider::Auth0
-                | Provider::Okta
-                | Provider::Entra
-                | Provider::Keycloak
-                | Provider::Google,
-            ) => "For whom a token must be made.",
+        match (self.audience.as_slice(), self.provider, self.token_use) {
+            ([any], _, _) if any == "any" => "No audience is checked: a token for anybody is accepted.",
+            (_, Provider::Cognito, _) => "The app clients whose tokens are accepted.",
+            (_, Provider::Google, _) | (_, _, TokenUse::Id) => "The clients that people sign in to.",
+            (_, Provider::Auth0, _) => "The identifier of the API in Auth0.",
+            (_, Provider::Okta, _) => "The audience of the authorization server.",
+            (_, Provider::Entra, _) => {
+                "The application id of the API, or for tokens of version 1.0 its App ID URI."
+            }
+            (_, Provider::Keycloak, _) => {
+                "For whom a token must be made: an audience mapper of the client says so."
+            }
+            (_, Provider::Oidc, _) => "For whom a token must be made.",
         }
     }
 }
@@ -275,6 +224,7 @@ mod tests {
             name: "acme".to_owned(),
             provider: Provider::Cognito,
             issuer: Iss::of_cognito_pool("eu-west-1_AbC123456", None).unwrap(),
+            also_issuers: Vec::new(),
             token_use: TokenUse::Access,
             audience: vec!["1example23456789".to_owned()],
             tenant: None,
@@ -334,36 +284,5 @@ mod tests {
         });
         assert_eq!((pinned.audiences(), pinned.tenants()), (None, Some(vec!["acme"])));
         assert!(matches!(pinned.keys(), KeySource::File(file) if file.as_str() == "acme.jwks.json"));
-    }
-
-    #[test]
-    fn a_pool_and_its_region_agree() {
-        for pool in ["eu-west-1_AbC123456", "us-gov-west-1_0", "ap-southeast-5_zZ9"] {
-            assert!(Iss::of_cognito_pool(pool, None).is_ok(), "{pool}");
-            let region = pool.split('_').next();
-            assert!(Iss::of_cognito_pool(pool, region).is_ok(), "{pool}");
-            assert_eq!(
-                Iss::of_cognito_pool(pool, Some("eu-west-2")).unwrap_err().to_string(),
-                format!(
-                    "the user pool `{pool}` is not in `eu-west-2`: its id begins with the name of its Region"
-                )
-            );
-        }
-        let long = format!("eu-west-1_{}", "a".repeat(46));
-        for pool in [
-            "",
-            "_",
-            "eu-west-1",
-            "eu-west-1_",
-            "_A",
-            "a_b",
-            "-a-b_C",
-            "Eu-west-1_A",
-            "eu-west-1_A.evil",
-            &long,
-        ] {
-            let error = Iss::of_cognito_pool(pool, None).unwrap_err();
-            assert!(matches!(error, AddressError::Pool { .. }), "{pool}");
-        }
     }
 }

@@ -133,7 +133,9 @@ fn about_need(answered: &Answered, fetched: &Fetched, bundle: &Bundle) -> String
     let is_fault = answered.record.outcome == Outcome::Fault;
     let next = match answered.need.as_ref().filter(|_| is_fault) {
         None => None,
-        Some(Need::Keys { key_set }) => remedy::by_key_set(key_set, bundle)
+        Some(Need::Keys { key_set }) => bundle
+            .issuers()
+            .with_key_set(key_set)
             .map(|issuer| format!("next: {}", remedy::keys_unavailable(issuer, fetched))),
         Some(Need::Introspection { issuer, .. }) => {
             Some(format!("next: {}", remedy::introspection_unavailable(issuer, fetched)))
@@ -289,7 +291,7 @@ fn next_step(record: &DecisionRecord) -> Option<String> {
             format!("see `token` of [[api]] `{api}` in schema/authorizer.toml: it says where the token stands")
         }
         (Outcome::Unauthorized, "unknown_issuer") => {
-            "see who is trusted in policies/issuers, and the token's `iss` with: cedar-gate token inspect".to_owned()
+            "see who is trusted with: cedar-gate issuer list; and how to trust it with: cedar-gate token inspect".to_owned()
         }
         (Outcome::Unauthorized, _) => "look into the token with: cedar-gate token inspect".to_owned(),
         (Outcome::Fault, "unknown_api") => {

@@ -1,6 +1,7 @@
 //! `issuer`: whose tokens are believed: added, listed, and asked for their keys.
 
 mod add;
+mod address;
 mod list;
 mod probe;
 

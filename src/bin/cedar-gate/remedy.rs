@@ -4,6 +4,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::jose::issuer::{KeySource, TokenUse};
 use cedar_gate::jose::{Malformation, RevokedBy, TokenError, TrustedIssuer};
 use cedar_gate::time::Timestamp;
+use cedar_gate::tools::issuer_file::options_for;
 use serde_json::Value;
 
 use crate::keys::Fetched;
@@ -30,9 +31,9 @@ pub(crate) fn for_token(
             "its issuer must sign it otherwise".to_owned()
         }
         TokenError::UnknownIssuer { .. } => unknown_issuer(claims.get("iss")?.as_str()?, bundle),
-        TokenError::UnknownKeyId { key_set: Some(key_set), .. } => unknown_key(by_key_set(key_set, bundle)?),
+        TokenError::UnknownKeyId { key_set: Some(key_set), .. } => unknown_key(bundle.issuers().with_key_set(key_set)?),
         TokenError::KeysUnavailable { key_set } | TokenError::KeysOutdated { key_set, .. } => {
-            let next = keys_unavailable(by_key_set(key_set, bundle)?, fetched);
+            let next = keys_unavailable(bundle.issuers().with_key_set(key_set)?, fetched);
             match fetched.failure() {
                 Some(failure) => format!("{failure}; {next}"),
                 None => next,
@@ -67,16 +68,16 @@ pub(crate) fn for_token(
             format!("it will be valid in {wait}, if this clock is right{}", leeway(now, *valid_from))
         }
         TokenError::WrongAudience { issuer, .. } => {
-            let accepted = by_name(issuer, bundle)?.audiences()?.join("`, `");
+            let accepted = bundle.issuers().named(issuer)?.audiences()?.join("`, `");
             format!("accepted are `{accepted}`; `audience` in the issuer's file lists them")
         }
         TokenError::WrongTokenUse { expected, .. } => wrong_token_use(*expected).to_owned(),
         TokenError::WrongType { issuer, .. } => format!(
             "{}; `typ` in the issuer's file says what its tokens carry",
-            wrong_token_use(by_name(issuer, bundle)?.token_use())
+            wrong_token_use(bundle.issuers().named(issuer)?.token_use())
         ),
         TokenError::WrongTenant { issuer, .. } => {
-            let tenants = by_name(issuer, bundle)?.tenants()?.join("`, `");
+            let tenants = bundle.issuers().named(issuer)?.tenants()?.join("`, `");
             format!("the issuer may speak for `{tenants}`; `tenant` in its file lists them")
         }
         TokenError::TooOld { .. } => {
@@ -124,15 +125,6 @@ pub(crate) fn introspection_unavailable(issuer: &str, fetched: &Fetched) -> Stri
     }
 }
 
-/// The issuer whose keys have that name.
-pub(crate) fn by_key_set<'b>(key_set: &str, bundle: &'b Bundle) -> Option<&'b TrustedIssuer> {
-    bundle.issuers().with_key_set(key_set)
-}
-
-fn by_name<'b>(name: &str, bundle: &'b Bundle) -> Option<&'b TrustedIssuer> {
-    bundle.issuers().named(name)
-}
-
 /// An issuer that is nearly trusted, or else the command that trusts it.
 fn unknown_issuer(iss: &str, bundle: &Bundle) -> String {
     let plain = |iss: &str| iss.trim_end_matches('/').to_ascii_lowercase();
@@ -143,20 +135,7 @@ fn unknown_issuer(iss: &str, bundle: &Bundle) -> String {
             near.name()
         );
     }
-    let pool = iss.strip_prefix("https://cognito-idp.").and_then(|rest| rest.split_once(".amazonaws.com/"));
-    let address = match pool {
-        Some((_, pool)) if is_plain(pool) => format!("--provider cognito --pool {pool} --client-id ID"),
-        // The text of a token must not become a part of a command that somebody pastes.
-        _ if is_plain(iss) => format!("--provider oidc --issuer {iss} --audience AUDIENCE"),
-        _ => "--provider oidc --issuer URL --audience AUDIENCE".to_owned(),
-    };
-    format!("to trust it: cedar-gate issuer add --name NAME {address}")
-}
-
-/// Whether a shell takes a text as one word, and as it is.
-fn is_plain(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
-    !text.is_empty() && text.len() <= 200 && !text.starts_with('-') && text.bytes().all(is_plain)
+    format!("to trust it: cedar-gate issuer add --name NAME {}", options_for(iss))
 }
 
 fn unknown_key(issuer: &TrustedIssuer) -> String {

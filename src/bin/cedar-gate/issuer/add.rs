@@ -7,11 +7,12 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::jose::TrustedIssuer;
 use cedar_gate::jose::issuer::{Provider, TokenUse};
-use cedar_gate::tools::issuer_file::{AddressError, Iss, NewIssuer, NewKeys, NewTenant};
+use cedar_gate::tools::issuer_file::{NewIssuer, NewKeys, NewTenant};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use owo_colors::OwoColorize;
 
+use super::address::{Address, ProviderName};
 use crate::Format;
 use crate::shell::{self, Answer, Failure, Readers};
 
@@ -21,6 +22,9 @@ Exit codes: 0 written (or, with --dry-run, printed), 2 refused: nothing was writ
 Examples:
   cedar-gate issuer add --provider cognito --name acme --pool eu-west-1_AbC123456 \\
     --client-id 1example23456789 --tenant acme --role clerk
+  cedar-gate issuer add --provider entra --name partners --audience api://orders --role auditor \\
+    --tenant-id 2f4a9838-26b7-47ee-be60-ccc1fdec5953 \\
+    --tenant-id 6e0f7c2d-0f4c-4d1e-9d2b-0d6a5f7f4b11
   cedar-gate issuer add --provider oidc --name partner --issuer https://idp.partner.example \\
     --audience orders-api --role auditor --dry-run";
 
@@ -33,19 +37,10 @@ pub(crate) struct Args {
     /// What we call it: the file is policies/issuers/NAME.toml.
     #[arg(long)]
     name: String,
-    /// The `iss` of its tokens, as it stands in them.
-    #[arg(long, value_name = "URL", help_heading = ADDRESS)]
-    issuer: Option<String>,
-    /// cognito: the id of the user pool.
-    #[arg(long, value_name = "ID", help_heading = ADDRESS)]
-    pool: Option<String>,
-    /// cognito: the Region of the pool; its id must begin with it.
-    #[arg(long, requires = "pool", help_heading = ADDRESS)]
-    region: Option<String>,
     /// For whom a token must be made: an audience, or for Cognito a client id; `any` accepts all. Repeat it for more.
     #[arg(long = "audience", visible_alias = "client-id", required = true)]
     audience: Vec<String>,
-    /// The kind of token that is accepted.
+    /// The kind of token that is accepted. Without it, access tokens, and of Google ID tokens.
     #[arg(long, value_enum)]
     token_use: Option<TokenUseName>,
     /// Whose people they are.
@@ -81,31 +76,9 @@ pub(crate) struct Args {
     /// Replace the file of that name.
     #[arg(long)]
     force: bool,
-}
-
-const ADDRESS: &str = "Where its tokens come from";
-
-/// [`Provider`] as an option's value.
-#[derive(Clone, Copy)]
-struct ProviderName(Provider);
-
-impl ValueEnum for ProviderName {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [ProviderName; 7] = [
-            ProviderName(Provider::Cognito),
-            ProviderName(Provider::Auth0),
-            ProviderName(Provider::Okta),
-            ProviderName(Provider::Entra),
-            ProviderName(Provider::Keycloak),
-            ProviderName(Provider::Google),
-            ProviderName(Provider::Oidc),
-        ];
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.as_str()))
-    }
+    // Last, because its heading stands above whatever follows.
+    #[command(flatten)]
+    address: Address,
 }
 
 /// [`TokenUse`] as an option's value.
@@ -165,11 +138,13 @@ fn new_issuer(args: &Args) -> Result<NewIssuer, Failure> {
         (None, Some(file)) => NewKeys::File(file.clone()),
         (None, None) => NewKeys::Preset,
     };
+    let provider = args.provider.0;
     Ok(NewIssuer {
         name: args.name.clone(),
-        provider: args.provider.0,
-        issuer: iss(args)?,
-        token_use: args.token_use.map_or(TokenUse::Access, |token_use| token_use.0),
+        provider,
+        issuer: args.address.iss(provider).map_err(Failure::Message)?,
+        also_issuers: args.address.also_issuers.clone(),
+        token_use: args.token_use.map_or(usual_token_use(provider), |token_use| token_use.0),
         audience: args.audience.clone(),
         tenant,
         roles: args.roles.clone(),
@@ -180,41 +155,17 @@ fn new_issuer(args: &Args) -> Result<NewIssuer, Failure> {
     })
 }
 
-/// The `iss`: as it is written, or what the provider makes of the options that name its place.
-fn iss(args: &Args) -> Result<Iss, Failure> {
-    let provider = args.provider.0;
-    let given = [("--pool", &args.pool, Provider::Cognito)];
-    for (option, _, owner) in given.iter().filter(|(_, value, _)| value.is_some()) {
-        if *owner != provider {
-            let message =
-                format!("{option} belongs to --provider {}, not to {}", owner.as_str(), provider.as_str());
-            return Err(Failure::Message(message));
-        }
-        if args.issuer.is_some() {
-            return Err(Failure::Message(format!("--issuer is the whole address: leave out {option}")));
-        }
-    }
-    if let Some(issuer) = &args.issuer {
-        return Ok(Iss::exactly(issuer));
-    }
-    let needs = |options: &str| {
-        Failure::Message(format!("--provider {} needs {options}, or --issuer", provider.as_str()))
-    };
-    let made = match provider {
+/// Access tokens, which are made for APIs; Google's are no JWTs.
+fn usual_token_use(provider: Provider) -> TokenUse {
+    match provider {
+        Provider::Google => TokenUse::Id,
         Provider::Oidc
+        | Provider::Cognito
         | Provider::Auth0
         | Provider::Okta
         | Provider::Entra
-        | Provider::Keycloak
-        | Provider::Google => {
-            return Err(Failure::Message(format!("--provider {} needs --issuer", provider.as_str())));
-        }
-        Provider::Cognito => {
-            let pool = args.pool.as_deref().ok_or_else(|| needs("--pool"))?;
-            Iss::of_cognito_pool(pool, args.region.as_deref())
-        }
-    };
-    made.map_err(|error: AddressError| Failure::Message(error.to_string()))
+        | Provider::Keycloak => TokenUse::Access,
+    }
 }
 
 /// Refuses what would make a bundle that does not hold together, and shows why.
