@@ -45,7 +45,7 @@ pub(crate) struct Subject {
 impl Subject {
     pub(crate) fn new() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair can be generated");
-        let (signed, signature) = sign(&pair);
+        let (signed, signature) = sign(&pair, ISSUER);
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature));
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
             .expect("the public key parses");
@@ -135,13 +135,19 @@ pub(crate) fn load(files: &SourceFiles) -> Bundle {
 }
 
 /// The signed part of an access token as Cognito issues it, and its signature.
-fn sign(pair: &KeyPair) -> (String, Vec<u8>) {
+/// A token of the issuer: the one of [`Subject`] but for its `iss`.
+pub(crate) fn signed_token(pair: &KeyPair, iss: &str) -> String {
+    let (signed, signature) = sign(pair, iss);
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn sign(pair: &KeyPair, iss: &str) -> (String, Vec<u8>) {
     let header = json!({ "kid": KEY_ID, "alg": "RS256" });
     let claims = json!({
         "sub": "a1b2c3d4-1111-2222-3333-444455556666",
         "device_key": "eu-west-1_0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
         "cognito:groups": ["clerk", "auditor", "eu-west-1_AbC123456_CorporateDirectory"],
-        "iss": ISSUER,
+        "iss": iss,
         "version": 2,
         "client_id": CLIENT,
         "origin_jti": "5b9f50a3-05da-454a-8b99-b79c2349de77",
@@ -164,19 +170,23 @@ fn sign(pair: &KeyPair) -> (String, Vec<u8>) {
 
 /// The bundle of this repository, whose Cognito issuer signs with the key made here.
 fn files(pair: &KeyPair) -> SourceFiles {
+    let mut files = fetch::read_bundle(env!("CARGO_MANIFEST_DIR").as_ref()).expect("the bundle can be read");
+    files.insert("policies/issuers/acme.jwks.json", public_jwks(pair).to_string());
+    files
+}
+
+/// The key set that its issuer publishes.
+pub(crate) fn public_jwks(pair: &KeyPair) -> serde_json::Value {
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let public = pair.public_key();
-    let keys = json!({ "keys": [{
+    json!({ "keys": [{
         "kid": KEY_ID,
         "kty": "RSA",
         "use": "sig",
         "alg": "RS256",
         "n": part(public.modulus().big_endian_without_leading_zero()),
         "e": part(public.exponent().big_endian_without_leading_zero()),
-    }] });
-    let mut files = fetch::read_bundle(env!("CARGO_MANIFEST_DIR").as_ref()).expect("the bundle can be read");
-    files.insert("policies/issuers/acme.jwks.json", keys.to_string());
-    files
+    }] })
 }
 
 fn without_cache(files: &SourceFiles) -> SourceFiles {
