@@ -100,6 +100,11 @@ mod tests {
                 loopback,
                 &not_https("http://keys.example/jwks"),
             ),
+            (
+                of("https://idp.example", "HTTP://127.0.0.1:9/jwks"),
+                network,
+                &not_https("HTTP://127.0.0.1:9/jwks"),
+            ),
             (of("https://idp.example", "file:///etc/passwd"), network, &not_https("file:///etc/passwd")),
             (of("https://idp.example", "/jwks"), network, &not_https("/jwks")),
             (of("https://idp.example", ""), network, &not_https("")),

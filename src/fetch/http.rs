@@ -20,15 +20,15 @@ use ureq::{Agent, Body};
 pub use error::HttpError;
 
 use super::freshness::fresh_for;
-use crate::jose::Excerpt;
 use crate::jose::issuer::HttpUrl;
+use crate::jose::{Excerpt, JwkSet};
 
 /// The longest time for one request, its redirects and its whole answer. Issuers answer in a tenth of it; what is asked for
 /// here stands between a caller and API Gateway, which gives an authorizer ten seconds.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The most bytes of an answer's body that are read. The issue with a larger one is its size, whatever it holds.
-pub const MAX_BODY_BYTES: usize = 512 * 1024;
+/// The most bytes of an answer's body that are read: the most that a key set may have.
+pub const MAX_BODY_BYTES: usize = JwkSet::MAX_BYTES;
 
 /// The most bytes of an answer's head that are read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;

@@ -297,17 +297,20 @@ impl TryFrom<String> for HttpUrl {
             return refuse("expected at most 2,048 printable ASCII characters");
         }
         let parsed: Option<http::Uri> = text.parse().ok();
-        let Some((Some(scheme), Some(authority))) =
-            parsed.as_ref().map(|uri| (uri.scheme_str(), uri.authority()))
-        else {
+        let Some(authority) = parsed.as_ref().and_then(http::Uri::authority) else {
             return refuse("expected an https URL");
         };
         if authority.as_str().contains('@') || text.contains('#') {
             return refuse("expected a URL without user information and fragment");
         }
-        match scheme {
-            "https" if !authority.host().is_empty() => Ok(Self(text)),
-            "http" if is_loopback(authority.host()) => Ok(Self(text)),
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        if !port.is_empty() && authority.port_u16().is_none() {
+            return refuse("expected a port from 0 to 65535");
+        }
+        // As it is written, in lower case: what is said of the scheme later is said of this text.
+        match text.split_once("://").map(|(scheme, _)| scheme) {
+            Some("https") if !authority.host().is_empty() => Ok(Self(text)),
+            Some("http") if is_loopback(authority.host()) => Ok(Self(text)),
             _ => refuse("expected an https URL"),
         }
     }
@@ -382,6 +385,57 @@ impl TryFrom<String> for ClaimPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_https_or_on_loopback() {
+        let url = |text: &str| HttpUrl::try_from(text.to_owned());
+        for (text, host, plain) in [
+            ("https://a.example", "a.example", false),
+            ("https://a.example:8443/jwks?a=b", "a.example", false),
+            ("https://127.0.0.1/", "127.0.0.1", false),
+            ("https://[2001:db8::1]:8443/", "[2001:db8::1]", false),
+            ("http://127.0.0.1:8080/jwks", "127.0.0.1", true),
+            ("http://localhost/", "localhost", true),
+            ("http://[::1]:80/", "[::1]", true),
+        ] {
+            let url = url(text).unwrap();
+            assert_eq!((url.as_str(), url.host(), url.is_plain_http()), (text, host, plain));
+        }
+        let https = "expected an https URL";
+        let port = "expected a port from 0 to 65535";
+        let no_more = "expected a URL without user information and fragment";
+        let printable = "expected at most 2,048 printable ASCII characters";
+        for (text, why) in [
+            ("", https),
+            ("a.example", https),
+            ("/jwks", https),
+            ("https://", https),
+            ("https:///jwks", https),
+            ("http://a.example/", https),
+            ("http://localhost.a.example/", https),
+            ("http://127.0.0.1.a.example/", https),
+            ("http://0.0.0.0/", https),
+            ("http://127.1/", https),
+            // Not plain HTTP by its text, and plain HTTP to a client.
+            ("HTTP://127.0.0.1/", https),
+            ("hTTps://a.example/", https),
+            ("ftp://a.example/", https),
+            ("file:///etc/passwd", https),
+            ("https://a.example:99999/", port),
+            ("https://a.example:/", port),
+            ("https://a.example:8o/", port),
+            ("https://a@a.example/", no_more),
+            ("http://a.example@127.0.0.1/", no_more),
+            ("https://a.example/#keys", no_more),
+            ("https://\u{e4}.example/", printable),
+            ("https://a.example/ b", printable),
+            ("https://a.example/\n", printable),
+            (&format!("https://a.example/{}", "a".repeat(2_048)), printable),
+        ] {
+            let shown = text.escape_debug();
+            assert_eq!(url(text).unwrap_err(), format!("`{shown}` cannot be fetched: {why}"));
+        }
+    }
 
     #[test]
     fn a_claim_path_prefers_the_whole_name() {
