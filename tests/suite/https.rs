@@ -220,7 +220,7 @@ fn nobody_waits_longer_than_was_said() {
         let error = HttpClient::new().get(&url(server.url(path)), Duration::from_millis(400)).unwrap_err();
         assert_eq!(error.to_string(), "no whole answer within 400 ms", "{path}");
         let took = started.elapsed();
-        assert!(took >= Duration::from_millis(390) && took < Duration::from_millis(900), "{path}: {took:?}");
+        assert!(took >= Duration::from_millis(390) && took < Duration::from_millis(1800), "{path}: {took:?}");
     }
     let error = HttpClient::new().get(&url(server.url("/stall")), Duration::ZERO).unwrap_err();
     assert_eq!(error.to_string(), "no whole answer within 0 ms");

@@ -496,7 +496,7 @@ fn who_does_not_fetch_does_not_wait() {
         wait_until(|| world.server.count("/jwks") > 1);
         let started = Instant::now();
         assert_eq!(world.answer(&token, at(900)), Ok(()));
-        assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
         assert_eq!(first.join().unwrap(), Ok(()));
     });
     assert_eq!(world.server.count("/jwks"), 2);
@@ -575,7 +575,7 @@ fn a_clock_that_is_set_back_has_the_keys_fetched_anew() {
 fn one_dead_and_one_slow_issuer_delay_nobody_else() {
     let (world, names) = World::many(50);
     world.server.set("/i07", Answer::Stall(Vec::new()));
-    world.server.set("/i08", Answer::After(Duration::from_millis(1200), Box::new(serving(&[0]))));
+    world.server.set("/i08", Answer::After(Duration::from_millis(1500), Box::new(serving(&[0]))));
     let ask = |name: &str| {
         let token = world.token(name, 0);
         let started = Instant::now();
@@ -587,7 +587,7 @@ fn one_dead_and_one_slow_issuer_delay_nobody_else() {
         for name in names.iter().filter(|name| !["i07", "i08"].contains(&name.as_str())) {
             let (slug, took) = ask(name);
             assert_eq!(slug, "accepted");
-            assert!(took < Duration::from_millis(800), "{name}: {took:?}");
+            assert!(took < Duration::from_millis(1300), "{name}: {took:?}");
         }
         assert_eq!(dead.join().unwrap().0, "keys_unavailable");
         assert_eq!(slow.join().unwrap().0, "accepted");
@@ -604,9 +604,9 @@ fn a_prefetch_has_the_keys_at_hand_within_its_budget() {
     world.server.set("/i08", Answer::Drip(serving(&[0]).bytes(), Duration::from_millis(20)));
     world.server.set("/i09", Answer::status(500));
     let started = Instant::now();
-    let reports = world.store.prefetch(at(0), Duration::from_millis(1000));
+    let reports = world.store.prefetch(at(0), Duration::from_millis(1500));
     let took = started.elapsed();
-    assert!(took >= Duration::from_millis(990) && took < Duration::from_millis(1500), "{took:?}");
+    assert!(took >= Duration::from_millis(1490) && took < Duration::from_millis(1980), "{took:?}");
     let reported: BTreeSet<&str> = reports.iter().map(|report| &*report.key_set).collect();
     assert_eq!((reports.len(), reported), (50, names.iter().map(String::as_str).collect()));
     for FetchReport { key_set, url, outcome, took } in &reports {
