@@ -34,6 +34,8 @@ mod opaque;
 #[cfg(feature = "cli")]
 mod pipeline;
 #[cfg(feature = "cli")]
+mod probe;
+#[cfg(feature = "cli")]
 mod revocation;
 #[cfg(feature = "cli")]
 mod rotation;

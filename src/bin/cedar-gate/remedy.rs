@@ -96,7 +96,20 @@ pub(crate) fn for_token(
         TokenError::Revoked { by: RevokedBy::Subject(_) | RevokedBy::Client(_) | RevokedBy::Token(_), .. } => {
             "policies/revocations.toml says so".to_owned()
         }
-        _ => return None,
+        TokenError::IssuerAlgorithm { .. } => {
+            "`algorithm` beside `secret` in the issuer's file says which is accepted".to_owned()
+        }
+        TokenError::KeyAlgorithm { .. } => {
+            "a key is used with its own algorithm alone; its issuer must sign with that, or publish another key"
+                .to_owned()
+        }
+        TokenError::KeyOfAnotherIssuer { .. } => "its issuer must sign with a key of its own".to_owned(),
+        TokenError::MissingClaim { .. } => "its issuer must put it in: see what its console offers".to_owned(),
+        // Nothing can be said that the reason does not say.
+        TokenError::TooLarge { .. }
+        | TokenError::Malformed(_)
+        | TokenError::UnknownKeyId { key_set: None, .. }
+        | TokenError::InvalidClaim { .. } => return None,
     };
     Some(text)
 }

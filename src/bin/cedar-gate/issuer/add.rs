@@ -208,7 +208,8 @@ fn report(root: &Path, format: Format, args: &Args, file: &str, text: &str) -> R
 fn next_steps(root: &Path, args: &Args) -> Vec<String> {
     let bundle = match root.to_str() {
         Some(".") | None => String::new(),
-        Some(root) => format!(" --bundle {root}"),
+        // As a shell takes it.
+        Some(root) => format!(" --bundle '{}'", root.replace('\'', "'\\''")),
     };
     let check = format!("cedar-gate check{bundle}");
     match args.keys_file {
