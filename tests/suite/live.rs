@@ -5,10 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cedar_gate::fetch::http::HttpClient;
-use cedar_gate::fetch::keys::FetchOutcome;
+use cedar_gate::fetch::http::{HttpClient, HttpError};
+use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
+use cedar_gate::fetch::keys::{FetchOutcome, KeyFetchError};
 use cedar_gate::fetch::live::{Fetched, Followed, Live, LiveAnswer};
 use cedar_gate::jose::{Algorithm, TrustedIssuer};
 use cedar_gate::time::Timestamp;
@@ -212,16 +213,20 @@ fn nobody_waits_longer_than_there_is_time() {
     let live = world.start();
     let none = live.answer(&world.event(0), at(0), Duration::ZERO);
     assert_eq!((reason(&none), fetched(&none), world.fetches()), ("keys_unavailable", None, 0));
-    let started = Instant::now();
     let answer = live.answer(&world.event(0), at(0), Duration::from_millis(300));
-    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
     assert_eq!(reason(&answer), "keys_unavailable");
-    assert!(matches!(fetched(&answer), Some(FetchOutcome::Failed { .. })));
+    match fetched(&answer) {
+        Some(FetchOutcome::Failed {
+            error: KeyFetchError::Http { error: HttpError::TimedOut { within }, .. },
+            ..
+        }) => {
+            assert!(*within <= Duration::from_millis(300), "{within:?}");
+        }
+        other => panic!("{other:?}"),
+    }
 
     // The next one does not wait for it again.
-    let started = Instant::now();
     let answer = live.answer(&world.event(0), at(1), PATIENCE);
-    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
     assert!(matches!(fetched(&answer), Some(FetchOutcome::BackingOff { .. })));
     assert_eq!(world.fetches(), 1);
     world.server.set("/jwks", Answer::ok(jwks(&[&KEYS[0]])));
@@ -394,11 +399,15 @@ fn an_issuer_is_asked_about_an_opaque_token_once_a_minute() {
     assert_eq!((answer(59), asked()), ("policy", 1));
     assert_eq!((answer(61), asked()), ("inactive_token", 2));
     world.server.set("/ask", Answer::Stall(Vec::new()));
-    let started = Instant::now();
     let late = live.answer(&event, at(62), Duration::from_millis(200));
-    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
     assert_eq!(reason(&late), "introspection_unavailable");
-    assert!(matches!(late.fetched, Some(Fetched::Introspection(report)) if report.outcome.is_err()));
+    match late.fetched {
+        Some(Fetched::Introspection(IntrospectionReport {
+            outcome: Err(IntrospectionError::Http { error: HttpError::TimedOut { within }, .. }),
+            ..
+        })) => assert!(within <= Duration::from_millis(200), "{within:?}"),
+        other => panic!("{other:?}"),
+    }
 
     // Another bundle has not asked yet.
     world.server.set("/ask", said_of_a_clerk(START));

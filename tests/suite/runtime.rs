@@ -705,11 +705,14 @@ fn who_waits_for_an_issuer_keeps_nobody_else_waiting() {
     let slow = published.event("slow", &key);
     let waiting: Vec<String> = (0..5).map(|_| function.push(slow.as_str())).collect();
     function.wait_for_pollers(1);
-    for n in 0..20 {
+    for n in 0..5 {
         let path = format!("/orders/{n}");
         assert_eq!(function.invoke(published.deployment.allowed(&path)), allow(&path));
     }
-    assert!(!function.calls().contains(&"POST …/error".to_owned()), "all 20 were answered while 5 waited");
+    assert!(
+        !function.calls().contains(&"POST …/error".to_owned()),
+        "all 5 were answered while 5 others waited"
+    );
     for id in waiting {
         assert_eq!(function.answer(&id), no_keys("slow"));
     }
