@@ -104,7 +104,7 @@ pub(crate) fn for_token(
                 .to_owned()
         }
         TokenError::KeyOfAnotherIssuer { .. } => "its issuer must sign with a key of its own".to_owned(),
-        TokenError::MissingClaim { .. } => "its issuer must put it in: see what its console offers".to_owned(),
+        TokenError::MissingClaim { .. } => "its issuer must put it in".to_owned(),
         // Nothing can be said that the reason does not say.
         TokenError::TooLarge { .. }
         | TokenError::Malformed(_)

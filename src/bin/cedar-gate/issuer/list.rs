@@ -181,7 +181,7 @@ pub(super) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
         Format::Json => {
             shell::print_json("cedar-gate/issuer-list/1", &serde_json::json!({ "issuers": issuers }))?;
         }
-        Format::Text => shell::print(&format!("{}\n", table(&issuers).trim_fmt()))?,
+        Format::Text => shell::print(&shell::printable(&format!("{}\n", table(&issuers).trim_fmt())))?,
     }
     Ok(Answer::Yes)
 }
