@@ -212,6 +212,6 @@ fn one_dead_issuer_delays_no_probe_of_another() {
     let not_asked = said.lines().filter(|line| line.starts_with("not asked: ")).count();
     // The example has two issuers with pinned keys, and one for development, whose key is not made yet.
     assert_eq!((code, usable, not_asked), (1, 3, 20), "{said}");
-    // Two batches, each with a time-out of two seconds.
-    assert!(start.elapsed().as_secs() < 15, "{:?}", start.elapsed());
+    // Two batches, each with a time-out of two seconds; one after the other they would take forty.
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }
