@@ -25,6 +25,8 @@ pub mod entities;
 
 pub mod decision;
 
+pub mod grants;
+
 // The answer.
 pub mod iam;
 
