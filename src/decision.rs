@@ -149,6 +149,11 @@ impl PolicySlice {
         self.policies.num_of_policies()
     }
 
+    /// The policies.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &cedar::Policy> {
+        self.policies.policies()
+    }
+
     /// Whether no policy can apply: the answer is a deny, whoever asks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -229,15 +234,27 @@ impl Decision {
 }
 
 /// An entity and everything it is in.
-struct Lineage {
+pub(crate) struct Lineage {
     uid: cedar::EntityUid,
     all: HashSet<cedar::EntityUid>,
 }
 
 impl Lineage {
-    fn of(uid: &cedar::EntityUid, entities: &cedar::Entities) -> Self {
+    pub(crate) fn of(uid: &cedar::EntityUid, entities: &cedar::Entities) -> Self {
         let ancestors = entities.ancestors(uid).into_iter().flatten();
         Self { uid: uid.clone(), all: ancestors.chain([uid]).cloned().collect() }
+    }
+
+    pub(crate) fn satisfies_principal(&self, constraint: &cedar::PrincipalConstraint) -> bool {
+        match constraint {
+            cedar::PrincipalConstraint::Any => true,
+            cedar::PrincipalConstraint::Eq(uid) => self.uid == *uid,
+            cedar::PrincipalConstraint::In(uid) => self.all.contains(uid),
+            cedar::PrincipalConstraint::Is(kind) => self.uid.type_name() == kind,
+            cedar::PrincipalConstraint::IsIn(kind, uid) => {
+                self.uid.type_name() == kind && self.all.contains(uid)
+            }
+        }
     }
 
     fn satisfies_action(&self, constraint: &cedar::ActionConstraint) -> bool {

@@ -4,10 +4,17 @@
 //! The whole-API document ([`iam`](crate::iam)) comes from here, and so does whatever else states what a principal may do.
 
 mod formula;
+mod plan;
+mod reads;
+mod residual;
 mod test;
 
 pub use formula::{Formula, Outcomes};
+pub use plan::{GrantError, GrantPlan, VolatileRead};
+pub use reads::PrincipalReads;
 pub use test::{Glob, GlobPart, Subject, Test};
+
+use std::collections::BTreeSet;
 
 use crate::route::OperationId;
 
@@ -101,8 +108,8 @@ impl Grant {
 
     /// The facts beyond the path that a clause reads, sorted.
     #[must_use]
-    pub fn facts(&self) -> std::collections::BTreeSet<&str> {
-        let mut facts = std::collections::BTreeSet::new();
+    pub fn facts(&self) -> BTreeSet<&str> {
+        let mut facts = BTreeSet::new();
         for clause in self.permits.iter().chain(&self.forbids) {
             clause.formula.visit_facts(&mut |fact| {
                 facts.insert(fact);
@@ -110,4 +117,19 @@ impl Grant {
         }
         facts
     }
+
+    /// Whether the answer is the same for every request with one path, though a pattern may not be able to say it: two
+    /// parameters that are compared, for instance.
+    #[must_use]
+    pub fn is_determined_by_path(&self) -> bool {
+        !self.facts().into_iter().any(is_volatile)
+    }
+}
+
+/// Whether a fact can change while principal, method and path stay the same. What cannot be read may.
+fn is_volatile(fact: &str) -> bool {
+    const FIXED: [&str; 5] = ["principal", "action", "resource", "context.path", "context.params"];
+    !FIXED
+        .iter()
+        .any(|fixed| fact.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }

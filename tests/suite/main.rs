@@ -22,6 +22,8 @@ mod events;
 #[cfg(feature = "cli")]
 mod facts;
 #[cfg(feature = "cli")]
+mod grants;
+#[cfg(feature = "cli")]
 mod https;
 #[cfg(feature = "cli")]
 mod introspection;
