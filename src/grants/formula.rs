@@ -132,7 +132,7 @@ impl Formula {
 
     /// `!inner`.
     #[must_use]
-    pub fn not(inner: Self) -> Self {
+    pub fn negation(inner: Self) -> Self {
         match inner {
             Self::TRUE => Self::FALSE,
             Self::FALSE => Self::TRUE,

@@ -110,7 +110,7 @@ impl Reader<'_> {
         policy.body().clauses().iter().fold(Formula::TRUE, |formula, clause| {
             let next = match clause {
                 Clause::When(condition) => self.formula(condition),
-                Clause::Unless(condition) => Formula::not(self.formula(condition)),
+                Clause::Unless(condition) => Formula::negation(self.formula(condition)),
             };
             Formula::and(formula, next)
         })
@@ -133,7 +133,7 @@ impl Reader<'_> {
             Expr::Literal(Literal::Bool(true)) => Formula::TRUE,
             Expr::Literal(Literal::Bool(false)) => Formula::FALSE,
             Expr::ResidualError => Formula::Constant(Outcomes::ERROR),
-            Expr::UnaryOp { op: UnaryOp::Not, expr } => Formula::not(self.formula(expr)),
+            Expr::UnaryOp { op: UnaryOp::Not, expr } => Formula::negation(self.formula(expr)),
             Expr::BinaryOp { op: BinaryOp::And, left, right } => {
                 let left = self.formula(left);
                 Formula::and(left, self.formula(right))
@@ -148,7 +148,7 @@ impl Reader<'_> {
                 Formula::If(Box::new(condition), Box::new(then), Box::new(otherwise))
             }
             Expr::BinaryOp { op: BinaryOp::Eq, left, right } => self.equality(left, right)?,
-            Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => Formula::not(self.equality(left, right)?),
+            Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => Formula::negation(self.equality(left, right)?),
             Expr::BinaryOp { op: BinaryOp::Contains, left, right } => self.membership(left, right)?,
             Expr::Like { expr, pattern } => {
                 let subject = self.subject(expr)?;
