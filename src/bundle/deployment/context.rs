@@ -1,0 +1,115 @@
+//! `[context]`: what the integration is told about the caller.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{ContextEntry, ContextSource, ListEncoding, PATH};
+use crate::bundle::finding::Findings;
+use crate::bundle::is_name;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContextEntryFile {
+    source: Spanned<String>,
+    #[serde(default)]
+    list: Option<String>,
+}
+
+pub(super) fn read_entry(
+    key: Spanned<String>,
+    entry: Spanned<ContextEntryFile>,
+    arrays_allowed: bool,
+    findings: &mut Findings<'_>,
+) -> Option<(String, ContextEntry)> {
+    let before = findings.len();
+    let name = key.get_ref();
+    // The gateway uses these names itself in `$context.authorizer.*` (developer guide, "Mapping template and access
+    // logging variable reference"); `messageString` is where the deny message travels.
+    const TAKEN: [&str; 9] = [
+        "principalId",
+        "integrationLatency",
+        "claims",
+        "error",
+        "latency",
+        "status",
+        "requestId",
+        "integrationStatus",
+        "messageString",
+    ];
+    if TAKEN.contains(&name.as_str()) {
+        findings.note(
+            PATH,
+            Some(key.span()),
+            format!("context key `{name}` is taken by the gateway or by cedar-gate"),
+            None,
+        );
+    }
+    let mut chars = name.chars();
+    if !chars.next().is_some_and(|first| first.is_ascii_alphabetic())
+        || !chars.all(|char| char.is_ascii_alphanumeric() || char == '_')
+        || name.len() > 64
+    {
+        let message = format!("`{}` cannot be a context key", name.escape_debug());
+        let help = "use a letter, then letters, digits and _ : mapping templates cannot name others";
+        findings.note(PATH, Some(key.span()), message, help.to_owned());
+    }
+    let entry = entry.into_inner();
+    let source = read_source(&entry.source, findings);
+    let list = match entry.list.as_deref() {
+        None | Some("json") => ListEncoding::Json,
+        Some("array") if arrays_allowed => ListEncoding::Array,
+        Some("array") => {
+            let message =
+                format!("context key `{name}` cannot be an array: an API here takes single values only");
+            findings.note(
+                PATH,
+                Some(key.span()),
+                message,
+                "write list = \"json\", or a separator like list = \",\"".to_owned(),
+            );
+            ListEncoding::Array
+        }
+        Some(separator) => {
+            let mut chars = separator.chars();
+            match (chars.next(), chars.next()) {
+                (Some(char), None) if ",;|: /".contains(char) && !is_name(separator) => {
+                    ListEncoding::Separator(char)
+                }
+                _ => {
+                    let message =
+                        format!("`{}` cannot separate the items of a list", separator.escape_debug());
+                    let help = "write \"json\", \"array\", or one of , ; | : / and the space, which no role can contain";
+                    findings.note(PATH, Some(key.span()), message, help.to_owned());
+                    ListEncoding::Json
+                }
+            }
+        }
+    };
+    let key = key.into_inner();
+    (findings.len() == before).then_some(())?;
+    Some((key, ContextEntry { source: source?, list }))
+}
+
+fn read_source(source: &Spanned<String>, findings: &mut Findings<'_>) -> Option<ContextSource> {
+    Some(match source.get_ref().as_str() {
+        "principal" => ContextSource::Principal,
+        "roles" => ContextSource::Roles,
+        "tenant" => ContextSource::Tenant,
+        "issuer" => ContextSource::Issuer,
+        "sub" => ContextSource::Subject,
+        "client-id" => ContextSource::ClientId,
+        "scopes" => ContextSource::Scopes,
+        "email" => ContextSource::Email,
+        "policy-version" => ContextSource::PolicyVersion,
+        "bundle-digest" => ContextSource::BundleDigest,
+        other => match other.strip_prefix("claim.") {
+            Some(claim) => ContextSource::Claim(claim.to_owned()),
+            None => {
+                let message = format!("`{}` is not a source of context values", other.escape_debug());
+                let help = "use principal, roles, tenant, issuer, sub, client-id, scopes, email, policy-version, bundle-digest or claim.<name>";
+                findings.note(PATH, Some(source.span()), message, help.to_owned());
+                return None;
+            }
+        },
+    })
+}
