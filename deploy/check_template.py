@@ -116,6 +116,10 @@ def findings(template: dict, schema: Path):
             yield from authorizer_findings(api, scheme, scheme["x-amazon-apigateway-authorizer"])
 
 
+def plain(source: str) -> str:
+    return source.strip().removeprefix("method.request.").removeprefix("$request.").removeprefix("$")
+
+
 def authorizer_findings(api: dict, scheme: dict, authorizer: dict):
     """Where an [[api]] of authorizer.toml and an authorizer of the template disagree."""
     ttl, stated = authorizer["authorizerResultTtlInSeconds"], api["result_ttl_seconds"]
@@ -124,10 +128,11 @@ def authorizer_findings(api: dict, scheme: dict, authorizer: dict):
     # REST spells a source `method.request.header.X`, in one comma-separated text; HTTP `$request.header.X`, in a list.
     sources = authorizer.get("identitySource", f"method.request.header.{scheme['name']}")
     sources = sources.split(",") if isinstance(sources, str) else sources
-    found = sorted(source.removeprefix("method.request.").removeprefix("$request.") for source in sources)
-    wanted = sorted(f"header.{source['header']}" for source in api["token"])
+    found = sorted(plain(source) for source in sources)
+    written = api.get("identity_sources", [f"header.{source['header']}" for source in api["token"]])
+    wanted = sorted(plain(source) for source in written)
     if found != wanted:
-        yield f"{api['name']}: the template's identity sources are {found}, authorizer.toml reads {wanted}"
+        yield f"{api['name']}: the template's identity sources are {found}, authorizer.toml's {wanted}"
     if authorizer.get("enableSimpleResponses", False) != (api.get("response") == "simple"):
         yield f"{api['name']}: authorizer.toml and the template differ in simple responses"
 

@@ -12,8 +12,9 @@
 //! resource_policy = false         # REST: must be said, see `ResourcePolicy`
 //! response        = "simple"      # HTTP: must be said: simple | iam, as EnableSimpleResponses is set
 //! unauthorized    = "error"       # REST, WebSocket: error (401, not cached) | deny (403, cached). Left out: error
-//! result_ttl_seconds = 0          # the authorizer's result TTL; only 0, because an answer is about one method
-//! scope      = "request"          # what an answer speaks of: the asked method
+//! scope      = "api"              # what an answer speaks of: api | request, see below
+//! result_ttl_seconds = 300        # AuthorizerResultTtlInSeconds: 0 to 3600. Left out: 0, not cached
+//! identity_sources = ["method.request.header.Authorization"]   # the cache key. Left out: the places of `token`
 //! token      = [{ header = "Authorization" }]    # see `TokenSource`; all places are looked at
 //! base_paths = ["v1"]             # base path mappings of custom domain names
 //! usage_keys = true               # REST with apiKeySource AUTHORIZER: see `usage_key` of an issuer
@@ -25,9 +26,31 @@
 //! [tokens]
 //! cache = 1000                    # how many verified tokens are remembered; 0: none. Left out: 1000
 //!
+//! [document]                      # of scope "api"; what stands here is what counts where it is left out
+//! pattern_characters = 512        # 128 to 512, API Gateway's limit
+//! bytes = 8192                    # 1024 to 65536
+//! states = 20000                  # the work of a proof: 1 to 1000000. Beyond it, a document about the asked method
+//! escape_wildcards = false        # a literal * ? $ as ${*} ${?} ${$}. Not verified on live AWS
+//! expiry_condition = false        # an Allow ends with its token: DateLessThan aws:CurrentTime. Not verified on live AWS
+//!
 //! [log]
 //! allow = 100                     # which allows leave a decision record: "all" | "none" | one in so many
 //! ```
+//!
+//! # What an answer speaks of
+//!
+//! With `scope = "api"` an answer is a document about every operation of the API, so that the gateway may keep it for the
+//! other requests of the caller. It is what a REST API gets, and an HTTP API with `response = "iam"`, where the bundle has a
+//! route table and no scope is written. With `scope = "request"` it speaks of the asked method alone: always for WebSocket
+//! APIs, AppSync, simple responses and bundles without a route table. Then the result TTL has to be 0, or the HTTP API names
+//! `$context.routeKey` among its identity sources and so keeps one answer a route.
+//!
+//! The identity sources are what the gateway's cache key is made of; how they are written is told at [`IdentitySource`]. A
+//! TOKEN authorizer has one, its header. Where answers are kept, the place of the token has to be among them, and there is
+//! one such place, because the gateway refuses a request that lacks an identity source. `result_ttl_seconds` has to be what
+//! the authorizer is set to: API Gateway keeps answers for 300 s where it is told nothing.
+//!
+//! # Context values
 //!
 //! Sources of context values: `principal`, `roles`, `tenant`, `issuer`, `sub`, `client-id`, `scopes`, `email`,
 //! `policy-version`, `bundle-digest`, and `claim.<name>` for a claim that the issuer files map. Lists are written as a JSON
@@ -35,13 +58,19 @@
 //! responses, as they are (`array`).
 
 mod api;
+mod caching;
 mod context;
+mod document;
+mod identity;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::caching::{AnswerScope, MAX_RESULT_TTL_SECONDS};
+pub use self::document::DocumentLimits;
+pub use self::identity::IdentitySource;
 use super::finding::Findings;
 use super::source::SourceFiles;
 use crate::arn::{AccountId, ApiId, Stage};
@@ -58,6 +87,8 @@ pub struct Deployment {
     pub apis: Vec<Api>,
     /// What the integration is told about the caller.
     pub context: ContextContract,
+    /// The limits of a document about a whole API.
+    pub document: DocumentLimits,
     /// Which allowed requests leave a decision record; a refused one always does.
     pub log_allow: LogAllow,
     /// How many verified tokens a running authorizer remembers; 0: none.
@@ -84,8 +115,12 @@ pub struct Api {
     pub response: ResponseForm,
     /// What a caller without a valid token gets.
     pub unauthorized: UnauthorizedForm,
-    /// How long the gateway answers from its cache, in seconds. Only 0 loads.
+    /// What an answer speaks of.
+    pub scope: AnswerScope,
+    /// How long the gateway answers from its cache, in seconds, 0 to [`MAX_RESULT_TTL_SECONDS`].
     pub result_ttl_seconds: u32,
+    /// What the gateway's cache key is made of.
+    pub identity_sources: Vec<IdentitySource>,
     /// Where the caller's token stands.
     pub token: Vec<TokenSource>,
     /// Path prefixes that custom domain names put before the API's own paths.
@@ -230,7 +265,9 @@ impl Deployment {
         let file: DeploymentFile = findings.toml(PATH, text)?;
         let before = findings.len();
         let names_apis = !file.api.is_empty();
-        let apis: Vec<Api> = file.api.into_iter().filter_map(|api| api::read(api, findings)).collect();
+        let has_routes = files.contains(super::ROUTES);
+        let apis: Vec<Api> =
+            file.api.into_iter().filter_map(|api| api::read(api, has_routes, findings)).collect();
         api::refuse_twins(&apis, findings);
         if !names_apis {
             let help = "write an [[api]] for each API that may ask; any other is refused";
@@ -243,12 +280,14 @@ impl Deployment {
             .into_iter()
             .filter_map(|(key, entry)| context::read_entry(key, entry, arrays_allowed, findings))
             .collect();
+        let document = document::read(&file.document, findings);
         let log_allow = read_log(file.log, findings);
         let token_cache = read_token_cache(file.tokens.cache, findings);
         (findings.len() == before).then_some(Self {
             development: file.development,
             apis,
             context: ContextContract { entries },
+            document,
             log_allow: log_allow?,
             token_cache: token_cache?,
         })
@@ -264,6 +303,8 @@ struct DeploymentFile {
     api: Vec<Spanned<api::ApiFile>>,
     #[serde(default)]
     context: BTreeMap<Spanned<String>, Spanned<context::ContextEntryFile>>,
+    #[serde(default)]
+    document: document::DocumentFile,
     #[serde(default)]
     tokens: TokensFile,
     #[serde(default)]
@@ -320,5 +361,112 @@ fn read_log(log: LogFile, findings: &mut Findings<'_>) -> Option<LogAllow> {
             );
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The deployment of one API with these lines, in a bundle with or without a route table.
+    fn load(lines: &str, has_routes: bool) -> Result<Deployment, String> {
+        let mut files = SourceFiles::default();
+        let api = "[[api]]\nname = \"a\"\naccount = \"123456789012\"\nid = \"a1b2c3d4e5\"\n";
+        files.insert(PATH, format!("{api}{lines}"));
+        if has_routes {
+            files.insert("schema/routes.toml", "");
+        }
+        let mut findings = Findings::new(&files);
+        let deployment = Deployment::load(&files, &mut findings);
+        findings.finish(deployment).map_err(|errors| errors.to_string())
+    }
+
+    const REST: &str = "kind = \"rest\"\nstages = [\"prod\"]\nresource_policy = false\n";
+    const HTTP: &str = "kind = \"http\"\nstages = [\"prod\"]\nresponse = \"iam\"\n";
+    const SIMPLE: &str = "kind = \"http\"\nstages = [\"prod\"]\nresponse = \"simple\"\n";
+    const SOCKET: &str = "kind = \"websocket\"\nstages = [\"prod\"]\n";
+    const GRAPH: &str = "kind = \"appsync\"\n";
+
+    #[test]
+    fn an_answer_speaks_of_as_much_as_its_form_can_name() {
+        for (lines, has_routes, expected) in [
+            (REST, true, AnswerScope::Api),
+            (REST, false, AnswerScope::Request),
+            (HTTP, true, AnswerScope::Api),
+            (HTTP, false, AnswerScope::Request),
+            (SIMPLE, true, AnswerScope::Request),
+            (SOCKET, true, AnswerScope::Request),
+            (GRAPH, true, AnswerScope::Request),
+        ] {
+            assert_eq!(load(lines, has_routes).unwrap().apis[0].scope, expected, "{lines}, {has_routes}");
+            let narrow = load(&format!("{lines}scope = \"request\""), has_routes).unwrap();
+            assert_eq!(narrow.apis[0].scope, AnswerScope::Request);
+            let wide = load(&format!("{lines}scope = \"api\""), has_routes);
+            assert_eq!(wide.is_ok(), expected == AnswerScope::Api, "{lines}, {has_routes}");
+        }
+        assert_eq!(
+            load(&format!("{REST}scope = \"api\""), false).unwrap_err(),
+            "schema/authorizer.toml:8:9: API `a` cannot have scope \"api\": the bundle has no schema/routes.toml (write the API's routes there, or leave scope out)"
+        );
+    }
+
+    #[test]
+    fn answers_are_kept_where_they_speak_of_what_they_are_kept_for() {
+        let by_route = "identity_sources = [\"$request.header.Authorization\", \"$context.routeKey\"]\n";
+        for (lines, has_routes, is_kept) in [
+            (REST.to_owned(), true, true),
+            (REST.to_owned(), false, false),
+            (format!("{REST}scope = \"request\"\n"), true, false),
+            (HTTP.to_owned(), true, true),
+            (HTTP.to_owned(), false, false),
+            (format!("{HTTP}{by_route}"), false, true),
+            (SIMPLE.to_owned(), true, false),
+            (format!("{SIMPLE}{by_route}"), true, true),
+            (SOCKET.to_owned(), true, false),
+            (GRAPH.to_owned(), true, false),
+        ] {
+            for ttl in [1, 300, MAX_RESULT_TTL_SECONDS] {
+                let loaded = load(&format!("{lines}result_ttl_seconds = {ttl}"), has_routes);
+                assert_eq!(loaded.is_ok(), is_kept, "{lines}, {has_routes}, {ttl}: {loaded:?}");
+            }
+            let uncached = load(&format!("{lines}result_ttl_seconds = 0"), has_routes).unwrap();
+            assert_eq!(uncached.apis[0].result_ttl_seconds, 0);
+        }
+    }
+
+    #[test]
+    fn the_cache_key_has_the_token() {
+        let sources =
+            |lines: &str| load(lines, true).map(|deployment| deployment.apis[0].identity_sources.clone());
+        let header = |name: &str| IdentitySource::Header(name.to_owned());
+        assert_eq!(sources(REST).unwrap(), [header("Authorization")]);
+        let cookies = "token = [{ cookie = \"a\" }, { cookie = \"b\" }]\nresult_ttl_seconds = 60\n";
+        assert_eq!(sources(&format!("{REST}{cookies}")).unwrap(), [header("Cookie")]);
+        for (written, is_taken) in [
+            ("method.request.header.authorization", true),
+            ("method.request.header.X-Tenant", false),
+            ("context.identity.sourceIp", false),
+        ] {
+            let lines = format!("{REST}result_ttl_seconds = 60\nidentity_sources = [\"{written}\"]");
+            assert_eq!(sources(&lines).is_ok(), is_taken, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_document_has_limits_where_none_are_written() {
+        let document =
+            |lines: &str| load(&format!("{REST}{lines}"), true).map(|deployment| deployment.document);
+        assert_eq!(document("").unwrap(), DocumentLimits::default());
+        let written = "[document]\npattern_characters = 256\nbytes = 4096\nstates = 500\nescape_wildcards = true\nexpiry_condition = true\n";
+        assert_eq!(
+            document(written).unwrap(),
+            DocumentLimits {
+                pattern_characters: 256,
+                bytes: 4_096,
+                states: 500,
+                escape_wildcards: true,
+                expiry_condition: true
+            }
+        );
     }
 }

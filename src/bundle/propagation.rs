@@ -159,7 +159,9 @@ impl fmt::Display for Delay {
 mod tests {
     use super::*;
     use crate::arn::Stage;
-    use crate::bundle::deployment::{ResourcePolicy, ResponseForm, UnauthorizedForm};
+    use crate::bundle::deployment::{
+        AnswerScope, IdentitySource, ResourcePolicy, ResponseForm, UnauthorizedForm,
+    };
     use crate::credential::TokenSource;
 
     fn api(kind: ApiKind, result_ttl_seconds: u32) -> Api {
@@ -172,7 +174,9 @@ mod tests {
             resource_policy: ResourcePolicy::Absent,
             response: ResponseForm::Iam,
             unauthorized: UnauthorizedForm::Error,
+            scope: AnswerScope::Api,
             result_ttl_seconds,
+            identity_sources: vec![IdentitySource::Header("Authorization".to_owned())],
             token: vec![TokenSource::authorization()],
             base_paths: Vec::new(),
             usage_keys: false,

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Api, ApiKind, PATH, ResourcePolicy, ResponseForm, UnauthorizedForm};
+use super::caching::Answers;
+use super::{AnswerScope, Api, ApiKind, PATH, ResourcePolicy, ResponseForm, UnauthorizedForm};
 use crate::arn::{AccountId, ApiId, Stage};
 use crate::bundle::finding::Findings;
 use crate::bundle::is_name;
@@ -19,9 +20,9 @@ pub(super) struct ApiFile {
     #[serde(default)]
     stages: Vec<Stage>,
     resource_policy: Option<bool>,
-    #[serde(default)]
-    scope: Scope,
-    result_ttl_seconds: Option<Spanned<u32>>,
+    scope: Option<Spanned<AnswerScope>>,
+    result_ttl_seconds: Option<Spanned<i64>>,
+    identity_sources: Option<Spanned<Vec<Spanned<String>>>>,
     response: Option<Spanned<ResponseForm>>,
     unauthorized: Option<Spanned<UnauthorizedForm>>,
     #[serde(default)]
@@ -32,15 +33,8 @@ pub(super) struct ApiFile {
     usage_keys: Option<Spanned<bool>>,
 }
 
-/// What one answer speaks of: the method that was asked.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Scope {
-    #[default]
-    Request,
-}
-
-pub(super) fn read(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Option<Api> {
+/// Reads one `[[api]]`; `has_routes` tells whether the bundle has a route table.
+pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Findings<'_>) -> Option<Api> {
     let before = findings.len();
     let span = file.span();
     let file = file.into_inner();
@@ -110,16 +104,6 @@ pub(super) fn read(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Optio
         (None, ApiKind::Rest | ApiKind::WebSocket) => UnauthorizedForm::Error,
         (None, ApiKind::Http | ApiKind::AppSync) => UnauthorizedForm::Deny,
     };
-    let Scope::Request = file.scope;
-    let result_ttl_seconds = file.result_ttl_seconds.as_ref().map_or(0, |ttl| *ttl.get_ref());
-    if let Some(ttl) = file.result_ttl_seconds.filter(|ttl| *ttl.get_ref() != 0) {
-        let message = format!(
-            "API `{api}` caches answers for {} s, but an answer speaks of the asked method alone",
-            ttl.get_ref()
-        );
-        let help = "set the authorizer's result TTL to 0, and result_ttl_seconds = 0 here";
-        findings.note(PATH, Some(ttl.span()), message, help.to_owned());
-    }
     for base_path in &file.base_paths {
         let name = base_path.get_ref();
         if name.is_empty() || !name.chars().all(|char| char.is_ascii_alphanumeric() || "-_.~/".contains(char))
@@ -140,6 +124,20 @@ pub(super) fn read(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Optio
     }
     refuse_token_sources(&api, file.kind, &file.token, file.name.span(), findings);
     let token = if file.token.is_empty() { vec![TokenSource::authorization()] } else { file.token };
+    let answers = Answers { api: &api, kind: file.kind, response, has_routes };
+    let scope = answers.scope(file.scope, findings);
+    let result_ttl_seconds = answers.result_ttl(file.result_ttl_seconds.as_ref(), findings);
+    let identity_sources = answers.identity_sources(file.identity_sources.as_ref(), &token, findings);
+    if let Some(ttl) = file.result_ttl_seconds.filter(|_| result_ttl_seconds > 0) {
+        answers.refuse_unsafe_cache(
+            scope,
+            &ttl,
+            file.identity_sources.map(|named| named.span()),
+            &token,
+            &identity_sources,
+            findings,
+        );
+    }
     (findings.len() == before).then(|| Api {
         name: api,
         kind: file.kind,
@@ -149,7 +147,9 @@ pub(super) fn read(file: Spanned<ApiFile>, findings: &mut Findings<'_>) -> Optio
         resource_policy,
         response,
         unauthorized,
+        scope,
         result_ttl_seconds,
+        identity_sources,
         token,
         base_paths: file.base_paths.into_iter().map(Spanned::into_inner).collect(),
         usage_keys,
