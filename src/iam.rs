@@ -10,13 +10,47 @@
 //! `NotResource` is understood by API Gateway. SAM CLI refuses a statement without `Resource`, serverless-offline fails
 //! on it, fakecloud denies everything by it, ministack ignores it: so it is there only where an API has a resource
 //! policy and an answer without it would be too wide.
+//!
+//! # From grants to a document
+//! [`compile`] turns a principal's [`Grants`](crate::grants::Grants) into the smallest document that it finds for the whole
+//! API, verb by verb, and proves it:
+//! ```text
+//! RouteTable ─PreparedRoutes→ ┐
+//!                     Grants ─┴problem→ templates and tests as patterns ─candidates→ IAM patterns
+//!                                          ┌─────────── counterexample ──────────┐
+//!                                          ↓                                     │
+//!                          examples ─cover→ allowed and denied patterns ─proof→ all paths, class by class → IamPolicy
+//! ```
 
+mod alphabet;
+mod automaton;
+mod bits;
+mod candidates;
+mod compile;
+mod cover;
+mod explore;
+mod guards;
+mod pattern;
+mod problem;
+mod proof;
+mod reading;
+mod solve;
+mod work;
+mod written;
+
+pub use compile::{
+    CompileError, Compiled, Limits, PatternUse, PreparedRoutes, WholeApi, Withheld, WithheldCause, compile,
+};
+pub use written::prove;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::bundle::deployment::ResourcePolicy;
 use crate::decision::Effect;
+use crate::time::Timestamp;
 
 /// The ARN of one method, or of one WebSocket route, that can stand in a policy and match nothing but itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +123,12 @@ impl StageWideArn {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the ARNs of the stage's methods begin with, up to the verb: `arn:…:{api}/{stage}/`.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.0.strip_suffix('*').unwrap_or(&self.0)
+    }
 }
 
 /// A policy is no place for text that means more than it says.
@@ -134,6 +174,34 @@ pub enum IamError {
 pub struct Statement {
     effect: Effect,
     scope: Scope,
+    condition: Option<Condition>,
+}
+
+/// When a statement holds (IAM user guide, "Condition operators: Date", on the global key `aws:CurrentTime`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Before(Timestamp),
+    From(Timestamp),
+}
+
+impl Condition {
+    const fn holds_at(self, now: Timestamp) -> bool {
+        match self {
+            Self::Before(end) => now.unix_millis() < end.unix_millis(),
+            Self::From(start) => now.unix_millis() >= start.unix_millis(),
+        }
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (operator, moment) = match self {
+            Self::Before(moment) => ("DateLessThan", moment),
+            Self::From(moment) => ("DateGreaterThanEquals", moment),
+        };
+        let moment = BTreeMap::from([("aws:CurrentTime", moment.to_string())]);
+        BTreeMap::from([(operator, moment)]).serialize(serializer)
+    }
 }
 
 /// Only a Deny has a `NotResource` here: an Allow of all but a few is no grant that a policy ever states.
@@ -144,13 +212,17 @@ enum Scope {
 }
 
 impl Statement {
+    const fn new(effect: Effect, scope: Scope) -> Self {
+        Self { effect, scope, condition: None }
+    }
+
     /// What the statement does to what it covers.
     #[must_use]
     pub const fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// Whether the statement speaks about a request for this ARN.
+    /// Whether the statement speaks about a request for this ARN, at a time when its condition holds.
     #[must_use]
     pub fn covers(&self, arn: &str) -> bool {
         let is_listed = |patterns: &[String]| patterns.iter().any(|pattern| matches_pattern(pattern, arn));
@@ -163,12 +235,15 @@ impl Statement {
 
 impl Serialize for Statement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut statement = serializer.serialize_struct("Statement", 3)?;
+        let mut statement = serializer.serialize_struct("Statement", 4)?;
         statement.serialize_field("Action", "execute-api:Invoke")?;
         statement.serialize_field("Effect", self.effect.as_str())?;
         match &self.scope {
             Scope::Resource(arns) => statement.serialize_field("Resource", arns)?,
             Scope::NotResource(arns) => statement.serialize_field("NotResource", arns)?,
+        }
+        if let Some(condition) = &self.condition {
+            statement.serialize_field("Condition", condition)?;
         }
         statement.end()
     }
@@ -197,13 +272,123 @@ impl IamPolicy {
     /// Denies all of a stage. It speaks about every resource that its authorizer can be asked for.
     #[must_use]
     pub fn deny_stage(stage: StageWideArn) -> Self {
-        let scope = Scope::Resource(vec![stage.0]);
-        Self { statements: vec![Statement { effect: Effect::Deny, scope }] }
+        Self { statements: vec![Statement::new(Effect::Deny, Scope::Resource(vec![stage.0]))] }
+    }
+
+    /// Allows these patterns, but for those that it denies, and where the API has a resource policy denies all else.
+    /// Where nothing is allowed it denies the stage.
+    pub(crate) fn whole_api(
+        stage: &StageWideArn,
+        allowed: Vec<String>,
+        denied: Vec<String>,
+        resource_policy: ResourcePolicy,
+    ) -> Self {
+        if allowed.is_empty() {
+            return Self::deny_stage(stage.clone());
+        }
+        let all_else = match resource_policy {
+            ResourcePolicy::Present => {
+                Some(Statement::new(Effect::Deny, Scope::NotResource(allowed.clone())))
+            }
+            ResourcePolicy::Absent => None,
+        };
+        let allow = Statement::new(Effect::Allow, Scope::Resource(allowed));
+        let deny = (!denied.is_empty()).then(|| Statement::new(Effect::Deny, Scope::Resource(denied)));
+        Self { statements: [Some(allow), deny, all_else].into_iter().flatten().collect() }
+    }
+
+    /// The document with this one resource allowed as well; `None` if it denies the resource by name or pattern.
+    ///
+    /// A document that denies [all of the stage](Self::deny_stage) allows nothing, so it becomes one that
+    /// [allows](Self::allow) the resource alone.
+    #[must_use]
+    pub fn with_allowed(mut self, resource: ResourceArn, resource_policy: ResourcePolicy) -> Option<Self> {
+        let ResourceArn(arn) = &resource;
+        let (mut is_allowed, mut has_allow) = (false, false);
+        for statement in &self.statements {
+            match (statement.effect, &statement.scope) {
+                (Effect::Allow, _) => (is_allowed, has_allow) = (is_allowed || statement.covers(arn), true),
+                (Effect::Deny, Scope::Resource(patterns)) if statement.condition.is_none() => {
+                    let is_stage = |pattern: &String| {
+                        pattern.strip_suffix("/*").is_some_and(|stage| stage.matches('/').count() == 1)
+                    };
+                    if statement.covers(arn) && !(patterns.len() == 1 && patterns.iter().all(is_stage)) {
+                        return None;
+                    }
+                }
+                (Effect::Deny, Scope::NotResource(_) | Scope::Resource(_)) => {}
+            }
+        }
+        if !has_allow {
+            return Some(Self::allow(resource, resource_policy));
+        }
+        if !is_allowed {
+            for statement in &mut self.statements {
+                // The Deny that a condition puts off is about what is allowed until then.
+                let is_of_allowed = statement.effect == Effect::Allow || statement.condition.is_some();
+                match &mut statement.scope {
+                    Scope::NotResource(patterns) => patterns.push(arn.clone()),
+                    Scope::Resource(patterns) if is_of_allowed => patterns.push(arn.clone()),
+                    Scope::Resource(_) => {}
+                }
+            }
+        }
+        Some(self)
+    }
+
+    /// The document with this one resource denied as well.
+    #[must_use]
+    pub fn with_denied(mut self, resource: ResourceArn) -> Self {
+        let ResourceArn(arn) = resource;
+        let denies = |statement: &&mut Statement| {
+            statement.effect == Effect::Deny
+                && statement.condition.is_none()
+                && matches!(statement.scope, Scope::Resource(_))
+        };
+        match self.statements.iter_mut().find(denies) {
+            Some(statement) if statement.covers(&arn) => {}
+            Some(Statement { scope: Scope::Resource(patterns) | Scope::NotResource(patterns), .. }) => {
+                patterns.push(arn);
+            }
+            None => {
+                let deny = Statement::new(Effect::Deny, Scope::Resource(vec![arn]));
+                let after_allow =
+                    self.statements.iter().take_while(|statement| statement.effect == Effect::Allow).count();
+                self.statements.insert(after_allow, deny);
+            }
+        }
+        self
+    }
+
+    /// The document, allowing what it allows until a moment only. That moment is read by API Gateway, from a condition
+    /// on `aws:CurrentTime`; that it does so in the answer of an authorizer is not verified.
+    ///
+    /// Where all else is denied, because the API has a resource policy, what was allowed is denied from then on:
+    /// a document that had become silent about it would leave it to that policy.
+    #[must_use]
+    pub fn until(mut self, end: Timestamp) -> Self {
+        let mut afterwards = None;
+        for statement in &mut self.statements {
+            match (statement.effect, &statement.scope) {
+                (Effect::Allow, _) => statement.condition = Some(Condition::Before(end)),
+                (Effect::Deny, Scope::NotResource(patterns)) => {
+                    let scope = Scope::Resource(patterns.clone());
+                    afterwards = Some(Statement {
+                        effect: Effect::Deny,
+                        scope,
+                        condition: Some(Condition::From(end)),
+                    });
+                }
+                (Effect::Deny, Scope::Resource(_)) => {}
+            }
+        }
+        self.statements.extend(afterwards);
+        self
     }
 
     fn one(effect: Effect, ResourceArn(arn): ResourceArn, resource_policy: ResourcePolicy) -> Self {
-        let statement = Statement { effect, scope: Scope::Resource(vec![arn.clone()]) };
-        let all_others = Statement { effect: Effect::Deny, scope: Scope::NotResource(vec![arn]) };
+        let statement = Statement::new(effect, Scope::Resource(vec![arn.clone()]));
+        let all_others = Statement::new(Effect::Deny, Scope::NotResource(vec![arn]));
         match resource_policy {
             ResourcePolicy::Present => Self { statements: vec![statement, all_others] },
             ResourcePolicy::Absent => Self { statements: vec![statement] },
@@ -217,11 +402,21 @@ impl IamPolicy {
     }
 
     /// What the document says about a request for this ARN, as IAM evaluates it: an explicit Deny wins, `*` stands for
-    /// any text (slashes and colons too), `?` for one character, case counts. `None`: it says nothing.
+    /// any text (slashes and colons too), `?` for one character, `${*}`, `${?}` and `${$}` for the signs themselves,
+    /// case counts. `None`: it says nothing. Asked for a time before the end that [`IamPolicy::until`] sets.
     #[must_use]
     pub fn effect_for(&self, arn: &str) -> Option<Effect> {
+        self.effect_at(arn, Timestamp::from_unix_millis(i64::MIN))
+    }
+
+    /// What the document says about a request for this ARN at a moment.
+    #[must_use]
+    pub fn effect_at(&self, arn: &str, now: Timestamp) -> Option<Effect> {
         let mut effect = None;
-        for statement in self.statements.iter().filter(|statement| statement.covers(arn)) {
+        let is_in_force =
+            |statement: &&Statement| statement.condition.is_none_or(|condition| condition.holds_at(now));
+        for statement in self.statements.iter().filter(is_in_force).filter(|statement| statement.covers(arn))
+        {
             match statement.effect {
                 Effect::Deny => return Some(Effect::Deny),
                 Effect::Allow => effect = Some(Effect::Allow),
@@ -240,19 +435,66 @@ impl Serialize for IamPolicy {
     }
 }
 
-/// IAM user guide, "Policy elements: Resource": `*` stands for any text, also for none, `?` for one character.
-/// Takes at most `pattern × text` steps: after a mismatch only the last `*` is widened.
+/// A sign of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    /// `*`: any text, also none.
+    Any,
+    /// `?`: any one character.
+    One,
+    /// This character.
+    Char(char),
+}
+
+/// The signs of a pattern: IAM user guide, "Policy elements: Resource" for `*` and `?`, and "Policy variables: Special
+/// characters" for `${*}`, `${?}` and `${$}`, which stand for the sign in the braces. Other variables are not among the
+/// forms that we write, and are read as text.
+fn signs(pattern: &str) -> Signs<'_> {
+    Signs(pattern.chars())
+}
+
+#[derive(Clone)]
+struct Signs<'p>(std::str::Chars<'p>);
+
+impl Iterator for Signs<'_> {
+    type Item = Sign;
+
+    fn next(&mut self) -> Option<Sign> {
+        match self.0.next()? {
+            '*' => Some(Sign::Any),
+            '?' => Some(Sign::One),
+            '$' => {
+                let rest = self.0.as_str();
+                let escaped = ['*', '?', '$'].into_iter().find_map(|sign| {
+                    let rest = rest.strip_prefix('{')?.strip_prefix(sign)?.strip_prefix('}')?;
+                    Some((sign, rest))
+                });
+                let (sign, rest) = escaped.unwrap_or(('$', rest));
+                self.0 = rest.chars();
+                Some(Sign::Char(sign))
+            }
+            char => Some(Sign::Char(char)),
+        }
+    }
+}
+
+/// Whether a text is of the pattern's form. Takes at most `pattern × text` steps: after a mismatch only the last `*` is
+/// widened.
 fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    let (mut pattern, mut text) = (signs(pattern), text.chars());
     let mut after_star = None;
     loop {
         let mut rest = text.clone();
         match (pattern.next(), rest.next()) {
-            (Some('*'), _) => {
+            (Some(Sign::Any), _) => {
                 after_star = Some((pattern.clone(), text.clone()));
                 continue;
             }
-            (Some(expected), Some(found)) if expected == '?' || expected == found => {
+            (Some(Sign::One), Some(_)) => {
+                text = rest;
+                continue;
+            }
+            (Some(Sign::Char(expected)), Some(found)) if expected == found => {
                 text = rest;
                 continue;
             }
@@ -343,9 +585,8 @@ mod tests {
 
     #[test]
     fn an_explicit_deny_wins_in_any_order() {
-        let statement = |effect, pattern: &str| Statement {
-            effect,
-            scope: Scope::Resource(vec!["other".to_owned(), pattern.to_owned()]),
+        let statement = |effect, pattern: &str| {
+            Statement::new(effect, Scope::Resource(vec!["other".to_owned(), pattern.to_owned()]))
         };
         let (allow, deny) = (statement(Effect::Allow, "a*"), statement(Effect::Deny, "*b"));
         for statements in [vec![allow.clone(), deny.clone()], vec![deny, allow]] {

@@ -252,6 +252,15 @@ fn is_forbidden(character: char) -> bool {
         || matches!(character, '*' | '?' | '$' | '\\' | '#' | '\u{2028}' | '\u{2029}' | '\u{fffd}')
 }
 
+/// Whether a path in normal form can hold the character as it is; `/` counts.
+pub(crate) fn is_unencoded(character: char, encoding: PathEncoding) -> bool {
+    let is_legal = match encoding {
+        PathEncoding::Raw => character == '/' || is_pchar(character),
+        PathEncoding::Decoded => character != '%',
+    };
+    is_legal && !is_forbidden(character)
+}
+
 /// RFC 3986 §3.3 `pchar` without `pct-encoded`: unreserved, sub-delims, `:` and `@`.
 fn is_pchar(character: char) -> bool {
     character.is_ascii_alphanumeric()
