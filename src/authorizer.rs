@@ -7,42 +7,51 @@
 //! ```
 
 mod asked;
+mod documents;
 mod known;
 mod rejection;
 mod stages;
+mod whole;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::bundle::Bundle;
-use crate::bundle::deployment::{Api, ApiKind, LogAllow};
+use crate::bundle::deployment::{AnswerScope, Api, ApiKind, LogAllow};
 use crate::context::AuthorizerContext;
 use crate::context::contract::{ContextFacts, fill, safe_text};
 use crate::credential;
 use crate::decision::{Decision, Effect};
-use crate::entities::{EntityFactory, HttpFacts, principal_id};
+use crate::entities::{EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
-use crate::iam::{IamPolicy, ResourceArn};
+use crate::grants::{GrantError, VolatileRead};
+use crate::iam::{Compiled, IamPolicy, ResourceArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
-use crate::route::{PathTemplate, RouteMatch, Router};
+use crate::route::{OperationId, PathTemplate, RouteMatch, Router};
 use crate::time::Timestamp;
 
 use asked::Asked;
+use documents::Documents;
 use known::{Believed, KnownTokens};
 use rejection::Rejection;
 pub use stages::PrepareError;
 use stages::Stages;
+use whole::Document;
 
 /// Answers authorizer events by one bundle. What does not change from request to request is made once, in
-/// [`Authorizer::new`]; what is remembered from one request for the next, the tokens that were believed, changes no answer.
+/// [`Authorizer::new`]; what is remembered from one request for the next, the tokens that
+/// were believed and the documents that were compiled, changes no answer.
 #[derive(Debug)]
 pub struct Authorizer {
     bundle: Bundle,
     stages: Stages,
     known: KnownTokens,
+    documents: Documents,
 }
 
 /// A reply, and the record of how it came about.
@@ -57,6 +66,17 @@ pub struct Answered {
     /// Whether the token was known from an earlier answer, and was not verified anew: a fact about this process and not
     /// about the decision.
     pub token_known: bool,
+    /// The document that the answer is made of, where it speaks of the whole API.
+    pub document: Option<UsedDocument>,
+}
+
+/// A whole-API document.
+#[derive(Clone, Debug)]
+pub struct UsedDocument {
+    /// The document, and what it stands for. The answer's own may name the asked method too.
+    pub compiled: Arc<Compiled>,
+    /// Whether it was compiled for an earlier answer: a fact about this process and not about the decision.
+    pub known: bool,
 }
 
 /// What an answer rests on beside event, bundle and time: what the shell has fetched.
@@ -68,11 +88,26 @@ pub struct Evidence<'a> {
     pub introspected: Option<&'a Introspected>,
 }
 
-/// Who asks, and for which path.
-struct Caller {
-    /// `None` for a WebSocket's `$connect`.
-    path: Option<RequestPath>,
-    token: Believed,
+/// An event's question, with what is at hand to answer it.
+#[derive(Clone, Copy)]
+struct Question<'q> {
+    event: &'q AuthorizerEvent<'q>,
+    asked: &'q Asked<'q>,
+    evidence: Evidence<'q>,
+    now: Timestamp,
+}
+
+/// The decision on the asked request.
+struct Decided {
+    decision: Decision,
+    operation: OperationId,
+}
+
+/// The verdict on a question, and what of it depends on what was asked before.
+struct Judged {
+    verdict: Result<Verdict, Rejection>,
+    token_known: bool,
+    document: Option<UsedDocument>,
 }
 
 impl Authorizer {
@@ -83,7 +118,7 @@ impl Authorizer {
     pub fn new(bundle: Bundle) -> Result<Self, PrepareError> {
         let stages = Stages::prepare(&bundle)?;
         let known = KnownTokens::new(bundle.deployment().token_cache);
-        Ok(Self { bundle, stages, known })
+        Ok(Self { bundle, stages, known, documents: Documents::new() })
     }
 
     /// Answers one event by the bundle alone, which pins its issuers' keys. Never panics: a stage that does makes a fault,
@@ -103,6 +138,43 @@ impl Authorizer {
     #[must_use]
     pub fn log_allow(&self) -> LogAllow {
         self.bundle.deployment().log_allow
+    }
+
+    /// The document for a principal that asks a stage of an API in `region`, compiled anew; `None` where there is no such
+    /// stage or its answers do not speak of the whole API.
+    ///
+    /// # Errors
+    /// Why there is no document: the answers would be about the asked request alone.
+    pub fn document(
+        &self,
+        (api, stage): (&str, &str),
+        region: &str,
+        principal: &Principal,
+    ) -> Option<Result<Arc<Compiled>, String>> {
+        let api = self.bundle.deployment().apis.iter().find(|known| known.name == api)?;
+        let ready = self.stages.find(&api.name, stage).filter(|_| api.scope == AnswerScope::Api)?;
+        let (account, id) = (api.account.as_str(), api.id.as_str());
+        let arn = match ResourceArn::stage_wide("aws", region, account, id, stage) {
+            Ok(arn) => arn,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        Some(match Document::compile(&self.bundle, (api, ready), &arn, principal) {
+            Document::Whole { compiled, .. } => Ok(compiled),
+            Document::None(why) => Err(why),
+        })
+    }
+
+    /// What the policies of a stage can read beyond principal and path, whoever asks; `None` where there is no such stage.
+    ///
+    /// # Errors
+    /// [`GrantError`], a defect of ours.
+    pub fn volatile_reads(
+        &self,
+        (api, stage): (&str, &str),
+    ) -> Option<Result<BTreeSet<VolatileRead>, GrantError>> {
+        let stage = self.stages.find(api, stage)?;
+        let kinds = stage.factory.principal_types();
+        Some(stage.plan.volatile_reads(self.bundle.routes(), self.bundle.schema(), &kinds))
     }
 
     /// The bundle that decides.
@@ -126,11 +198,13 @@ impl Authorizer {
         record.api = Some(asked.api.name.clone());
         record.stage = Some(asked.stage_name.to_owned());
         record.policy_version = Some(asked.stage.version.name.clone());
-        let identified = self.identify(&event, &asked, evidence, now);
-        let token_known = identified.as_ref().is_ok_and(|caller| caller.token.known);
-        let judged = identified.and_then(|caller| self.judge(&caller, &event, &asked, now, &mut record));
-        let (verdict, need) = match judged {
-            Ok(answer) => (answer, None),
+        let question = Question { event: &event, asked: &asked, evidence, now };
+        let Judged { verdict, token_known, document } = match asked.api.scope {
+            AnswerScope::Request => self.judge_request(&question, &mut record),
+            AnswerScope::Api => self.judge_api(&question, &mut record),
+        };
+        let (verdict, need) = match verdict {
+            Ok(verdict) => (verdict, None),
             Err(mut rejection) => {
                 let need = rejection.need.take();
                 (reject(rejection, &asked, &mut record), need)
@@ -142,49 +216,41 @@ impl Authorizer {
             record.set_outcome(Outcome::Fault, "internal");
             record.detail = Some(message.clone());
         }
-        Answered { reply, record, need, token_known }
+        Answered { reply, record, need, token_known, document }
     }
 
-    /// From the checked question to who asks it.
-    fn identify(
-        &self,
-        event: &AuthorizerEvent<'_>,
-        asked: &Asked<'_>,
-        evidence: Evidence<'_>,
-        now: Timestamp,
-    ) -> Result<Caller, Rejection> {
+    /// The answer about the asked request alone.
+    fn judge_request(&self, question: &Question<'_>, record: &mut DecisionRecord) -> Judged {
         // The path comes first: a path that could mean two things is refused whoever asks.
-        let path = asked.normal_path(event)?;
-        let token = credential::find(event, &asked.api.token).map_err(Rejection::from)?;
-        let token = self.known.verify(&token, self.bundle.issuers(), evidence, now)?;
-        Ok(Caller { path, token })
+        let path = question.asked.normal_path(question.event);
+        let identified = path.and_then(|path| Ok((path, self.identify(question)?)));
+        let token_known = identified.as_ref().is_ok_and(|(_, token)| token.known);
+        let verdict = identified.and_then(|(path, token)| {
+            let claims = token.claims.as_ref();
+            describe_claims(claims, record);
+            let principal = principal(claims, question)?;
+            self.decide_on(question, principal, path.as_ref(), record)
+                .and_then(|decided| self.answer_by(&decided.decision, claims, question.asked, record))
+                .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
+        });
+        Judged { verdict, token_known, document: None }
     }
 
-    /// From who asks to the verdict.
-    fn judge(
-        &self,
-        caller: &Caller,
-        event: &AuthorizerEvent<'_>,
-        asked: &Asked<'_>,
-        now: Timestamp,
-        record: &mut DecisionRecord,
-    ) -> Result<Verdict, Rejection> {
-        let claims = caller.token.claims.as_ref();
-        describe_claims(claims, record);
-        self.judge_caller(claims, caller.path.as_ref(), event, asked, now, record)
-            .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
+    /// Who asks.
+    fn identify(&self, question: &Question<'_>) -> Result<Believed, Rejection> {
+        let token = credential::find(question.event, &question.asked.api.token).map_err(Rejection::from)?;
+        Ok(self.known.verify(&token, self.bundle.issuers(), question.evidence, question.now)?)
     }
 
-    /// From the verified caller to the verdict.
-    fn judge_caller(
+    /// The decision on the asked request.
+    fn decide_on(
         &self,
-        claims: &VerifiedClaims,
+        question: &Question<'_>,
+        principal: Principal,
         path: Option<&RequestPath>,
-        event: &AuthorizerEvent<'_>,
-        asked: &Asked<'_>,
-        now: Timestamp,
         record: &mut DecisionRecord,
-    ) -> Result<Verdict, Rejection> {
+    ) -> Result<Decided, Rejection> {
+        let Question { event, asked, now, .. } = *question;
         let matched = self.route(event, asked, path)?;
         let operation = matched.operation();
         record.action = Some(operation.name().to_owned());
@@ -197,16 +263,15 @@ impl Authorizer {
             false => HttpFacts::default(),
         };
         let path = path.map_or("", RequestPath::as_str);
-        let factory = &asked.stage.factory;
-        let principal = factory
-            .principal(claims)
-            .map_err(|error| Rejection::deny("claims_do_not_fit", error.to_string()))?;
         record.principal = Some(principal.uid().to_string());
-        let request = factory
+        let request = (asked.stage.factory)
             .request(principal, entities, &matched, path, facts)
             .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
         let decision = slice.decide(&request, &asked.stage.version);
-        self.answer_by(&decision, claims, asked, record)
+        record.policies = decision.determining().to_vec();
+        record.policy_errors =
+            decision.errors().iter().map(|error| format!("{}: {}", error.policy, error.message)).collect();
+        Ok(Decided { decision, operation: operation.id() })
     }
 
     /// The operation that the gateway routes the request to. Where the event says which route the gateway picked, the two
@@ -229,11 +294,7 @@ impl Authorizer {
                 Rejection::deny("no_route", "the route table has no operation `$connect`".to_owned())
             });
         };
-        let router = match asked.api.kind {
-            ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Router::Rest,
-            ApiKind::Http => Router::Http,
-        };
-        let matched = routes.find(router, &asked.verb, path).ok_or_else(no_route)?;
+        let matched = routes.find(router(asked.api.kind), &asked.verb, path).ok_or_else(no_route)?;
         if let Some(picked) = event.route_template() {
             let ours = matched.operation().template();
             let known =
@@ -255,6 +316,7 @@ impl Authorizer {
         Ok(matched)
     }
 
+    /// The answer about the asked request alone, by the decision on it.
     fn answer_by(
         &self,
         decision: &Decision,
@@ -262,18 +324,9 @@ impl Authorizer {
         asked: &Asked<'_>,
         record: &mut DecisionRecord,
     ) -> Result<Verdict, Rejection> {
-        record.policies = decision.determining().to_vec();
-        record.policy_errors =
-            decision.errors().iter().map(|error| format!("{}: {}", error.policy, error.message)).collect();
-        let principal_id = safe_text(&principal_id(claims));
         match decision.effect() {
             Effect::Deny => {
-                let reason = match (decision.errors().is_empty(), decision.determining().is_empty()) {
-                    (false, _) => "policy_error",
-                    (true, true) => "no_permit",
-                    (true, false) => "policy",
-                };
-                record.set_outcome(Outcome::Deny, reason);
+                record.set_outcome(Outcome::Deny, denial(decision));
                 let mut context = AuthorizerContext::new();
                 if let Some(message) = decision.deny_message() {
                     context.set_deny_message(message);
@@ -284,17 +337,10 @@ impl Authorizer {
                         Err(_) => IamPolicy::deny_stage(asked_for.stage.clone()),
                     }
                 });
+                let principal_id = safe_text(&principal_id(claims));
                 Ok(Verdict::Deny(Answer { principal_id, policy, context, usage_identifier_key: None }))
             }
             Effect::Allow => {
-                let facts = ContextFacts {
-                    claims,
-                    principal_id: &principal_id,
-                    policy_version: &asked.stage.version.name,
-                    bundle_digest: self.bundle.digest(),
-                };
-                let context = fill(&self.bundle.deployment().context, &facts)
-                    .map_err(|error| Rejection::deny("context_too_large", error.to_string()))?;
                 // A method that cannot be named exactly is refused: a shortened or widened name would allow others.
                 let policy = match &asked.resource {
                     None => None,
@@ -304,18 +350,58 @@ impl Authorizer {
                         Some(IamPolicy::allow(method, asked.api.resource_policy))
                     }
                 };
+                let answer = self.answer_with_policy(claims, asked, policy)?;
                 record.set_outcome(Outcome::Allow, "policy");
-                Ok(Verdict::Allow(Answer {
-                    policy,
-                    principal_id,
-                    context,
-                    usage_identifier_key: claims
-                        .usage_key()
-                        .filter(|_| asked.api.usage_keys)
-                        .and_then(|key| UsageIdentifierKey::new(key.expose())),
-                }))
+                Ok(Verdict::Allow(answer))
             }
         }
+    }
+
+    /// What a caller is told with a document that allows something: who it is, to the gateway and to the integration.
+    fn answer_with_policy(
+        &self,
+        claims: &VerifiedClaims,
+        asked: &Asked<'_>,
+        policy: Option<IamPolicy>,
+    ) -> Result<Answer, Rejection> {
+        let principal_id = safe_text(&principal_id(claims));
+        let facts = ContextFacts {
+            claims,
+            principal_id: &principal_id,
+            policy_version: &asked.stage.version.name,
+            bundle_digest: self.bundle.digest(),
+        };
+        let context = fill(&self.bundle.deployment().context, &facts)
+            .map_err(|error| Rejection::deny("context_too_large", error.to_string()))?;
+        let usage_identifier_key = claims
+            .usage_key()
+            .filter(|_| asked.api.usage_keys)
+            .and_then(|key| UsageIdentifierKey::new(key.expose()));
+        Ok(Answer { principal_id, policy, context, usage_identifier_key })
+    }
+}
+
+/// The entity of the caller.
+fn principal(claims: &VerifiedClaims, question: &Question<'_>) -> Result<Principal, Rejection> {
+    question.asked.stage.factory.principal(claims).map_err(|error| {
+        Rejection::deny("claims_do_not_fit", error.to_string()).of(safe_text(&principal_id(claims)))
+    })
+}
+
+/// Why a decision denies, as a stable word.
+fn denial(decision: &Decision) -> &'static str {
+    match (decision.errors().is_empty(), decision.determining().is_empty()) {
+        (false, _) => "policy_error",
+        (true, true) => "no_permit",
+        (true, false) => "policy",
+    }
+}
+
+/// Whose precedence decides between the routes of an API.
+fn router(kind: ApiKind) -> Router {
+    match kind {
+        ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Router::Rest,
+        ApiKind::Http => Router::Http,
     }
 }
 
@@ -386,7 +472,7 @@ fn fault(mut record: DecisionRecord, reason: &'static str, detail: String) -> An
     let reply = reply(WireForm::Simple, &Verdict::Fault(detail.clone()));
     record.set_outcome(Outcome::Fault, reason);
     record.detail = Some(detail);
-    Answered { reply, record, need: None, token_known: false }
+    Answered { reply, record, need: None, token_known: false, document: None }
 }
 
 fn wire_form(api: &Api, event: EventKind) -> WireForm {
@@ -430,6 +516,7 @@ mod tests {
             record: DecisionRecord::new("sha256:00", Timestamp::from_unix_seconds(1)),
             need: None,
             token_known: false,
+            document: None,
         };
         assert_eq!(fail_closed("", Timestamp::from_unix_seconds(2), denied).reply, Reply::Unauthorized);
     }

@@ -27,6 +27,9 @@ pub struct EntityFactory {
     roles: HashMap<String, Vec<cedar::EntityUid>>,
 }
 
+/// The entity of a caller, with everything it is in; made by [`EntityFactory::principal`].
+pub type Principal = cedar::Entity;
+
 /// The action and the route of one operation, as one API and stage see it. Made once, not per request.
 #[derive(Clone, Debug)]
 pub struct OperationEntities {
@@ -107,7 +110,7 @@ impl EntityFactory {
     ///
     /// # Errors
     /// [`EntityError`] where the token's claims do not fit the schema.
-    pub fn principal(&self, claims: &VerifiedClaims) -> Result<cedar::Entity, EntityError> {
+    pub fn principal(&self, claims: &VerifiedClaims) -> Result<Principal, EntityError> {
         let (kind, shape) = match claims.kind() {
             PrincipalKind::User => (&self.user, &self.vocabulary.user),
             PrincipalKind::Client => (&self.client, &self.vocabulary.client),
@@ -119,13 +122,19 @@ impl EntityFactory {
             .map_err(cedar_error)
     }
 
+    /// The types of those who ask.
+    #[must_use]
+    pub fn principal_types(&self) -> [cedar::EntityTypeName; 2] {
+        [self.user.clone(), self.client.clone()]
+    }
+
     /// Puts a request together.
     ///
     /// # Errors
     /// [`EntityError::Cedar`] where Cedar refuses a value, such as a moment outside its range.
     pub fn request(
         &self,
-        principal: cedar::Entity,
+        principal: Principal,
         operation: &OperationEntities,
         matched: &RouteMatch<'_, '_>,
         path: &str,

@@ -68,6 +68,9 @@ pub struct DecisionRecord {
     /// The token, by what names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenRecord>,
+    /// The document for the whole API, where the answer is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentRecord>,
     /// How long the answer took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
@@ -90,6 +93,31 @@ pub struct TokenRecord {
     /// Whether its claims were known from an earlier request to the same process.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+}
+
+/// The document for the whole API.
+#[derive(Clone, Debug, Serialize)]
+pub struct DocumentRecord {
+    /// Whether it says what the policies say, for every request that a route serves.
+    pub exact: bool,
+    /// How many kinds of requests it refuses though the policies allow them, or could.
+    pub withheld: usize,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// Why there is none, where there is none: then the answer is about the asked request alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// Whether it had been compiled for an earlier request to the same process.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+}
+
+impl DocumentRecord {
+    /// There is none.
+    #[must_use]
+    pub fn none(why: &str) -> Self {
+        Self { exact: false, withheld: 0, bytes: 0, fallback: Some(why.to_owned()), cached: false }
+    }
 }
 
 /// What the caller got.
@@ -132,6 +160,7 @@ impl DecisionRecord {
             policy_version: None,
             bundle: bundle.to_owned(),
             token: None,
+            document: None,
             duration_us: None,
         }
     }
@@ -156,6 +185,13 @@ impl DecisionRecord {
     pub fn set_token_cached(&mut self, cached: bool) {
         if let Some(token) = &mut self.token {
             token.cached = cached;
+        }
+    }
+
+    /// The shell says whether the document was there already, for the same reason.
+    pub fn set_document_cached(&mut self, cached: bool) {
+        if let Some(document) = &mut self.document {
+            document.cached = cached;
         }
     }
 

@@ -7,6 +7,11 @@ use crate::bundle::Bundle;
 use crate::bundle::policies::PolicyVersion;
 use crate::decision::{Engine, EngineError, PolicySlice};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
+use crate::grants::{GrantError, GrantPlan};
+use crate::iam::PreparedRoutes;
+
+use super::asked::path_encoding;
+use super::router;
 
 /// Every stage that a policy version decides, by API and name.
 #[derive(Debug)]
@@ -21,6 +26,10 @@ pub(super) struct Stage {
     pub(super) factory: Arc<EntityFactory>,
     /// Each operation's entities and the policies that can apply to it, in the order of the route table.
     pub(super) operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
+    /// What makes a principal's grants.
+    pub(super) plan: GrantPlan,
+    /// The routes, as the compiler of documents wants them.
+    pub(super) prepared: PreparedRoutes,
 }
 
 /// Why a bundle cannot be prepared: a defect of ours, because what a bundle's author could get wrong is found when it is
@@ -36,6 +45,9 @@ pub enum PrepareError {
     /// The policies of an operation cannot be put together.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The grants of an operation cannot be prepared.
+    #[error(transparent)]
+    Grants(#[from] GrantError),
 }
 
 /// What a policy version needs, whichever stages it decides.
@@ -62,10 +74,14 @@ impl Stages {
                     Some(prepared) => prepared,
                     None => PreparedVersion::new(bundle, version, &entities)?,
                 };
+                let operations: Vec<(OperationEntities, Arc<PolicySlice>)> =
+                    entities.into_iter().zip(prepared.slices.iter().map(Arc::clone)).collect();
                 let ready = Stage {
                     version: Arc::clone(version),
                     factory: Arc::clone(&prepared.factory),
-                    operations: entities.into_iter().zip(prepared.slices.iter().map(Arc::clone)).collect(),
+                    plan: GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, &**slice)))?,
+                    prepared: PreparedRoutes::new(bundle.routes(), router(api.kind), path_encoding(api.kind)),
+                    operations,
                 };
                 versions.insert(&version.name, prepared);
                 stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);

@@ -247,9 +247,10 @@ impl Shell {
             answer = self.waiting.run(|| self.live.ask_again(answer, bytes, now, within));
             answer.fetched.iter().for_each(log_fetch);
         }
-        let Answered { reply, mut record, token_known, .. } = answer.answered;
+        let Answered { reply, mut record, token_known, document, .. } = answer.answered;
         record.set_duration(started.elapsed());
         record.set_token_cached(token_known);
+        record.set_document_cached(document.is_some_and(|document| document.known));
         record.set_invocation_id(&event.context.request_id);
         if record.wanted(answer.log_allow, sample(&event.context.request_id)) {
             // An answer that nobody can account for is not given.

@@ -29,7 +29,7 @@
 //! [document]                      # of scope "api"; what stands here is what counts where it is left out
 //! pattern_characters = 512        # 128 to 512, API Gateway's limit
 //! bytes = 8192                    # 1024 to 65536
-//! states = 20000                  # the work of a proof: 1 to 1000000. Beyond it, a document about the asked method
+//! work = 40000000                 # the work of a document: 1 to 1000000000. Beyond it, one about the asked method
 //! escape_wildcards = false        # a literal * ? $ as ${*} ${?} ${$}. Not verified on live AWS
 //! expiry_condition = false        # an Allow ends with its token: DateLessThan aws:CurrentTime. Not verified on live AWS
 //!
@@ -457,13 +457,13 @@ mod tests {
         let document =
             |lines: &str| load(&format!("{REST}{lines}"), true).map(|deployment| deployment.document);
         assert_eq!(document("").unwrap(), DocumentLimits::default());
-        let written = "[document]\npattern_characters = 256\nbytes = 4096\nstates = 500\nescape_wildcards = true\nexpiry_condition = true\n";
+        let written = "[document]\npattern_characters = 256\nbytes = 4096\nwork = 500\nescape_wildcards = true\nexpiry_condition = true\n";
         assert_eq!(
             document(written).unwrap(),
             DocumentLimits {
                 pattern_characters: 256,
                 bytes: 4_096,
-                states: 500,
+                work: 500,
                 escape_wildcards: true,
                 expiry_condition: true
             }

@@ -148,7 +148,9 @@ impl Reader<'_> {
                 Formula::If(Box::new(condition), Box::new(then), Box::new(otherwise))
             }
             Expr::BinaryOp { op: BinaryOp::Eq, left, right } => self.equality(left, right)?,
-            Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => Formula::negation(self.equality(left, right)?),
+            Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => {
+                Formula::negation(self.equality(left, right)?)
+            }
             Expr::BinaryOp { op: BinaryOp::Contains, left, right } => self.membership(left, right)?,
             Expr::Like { expr, pattern } => {
                 let subject = self.subject(expr)?;

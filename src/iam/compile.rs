@@ -758,7 +758,7 @@ mod tests {
                         Formula::Test(grant.tests.len() - 1)
                     }
                 };
-                formula = Formula::and(formula, if negated { Formula::not(part) } else { part });
+                formula = Formula::and(formula, if negated { Formula::negation(part) } else { part });
             }
             let clause = Clause { policy: clause.to_owned(), formula };
             match effect {

@@ -39,6 +39,14 @@ const KINDS: [(&str, &str, &str); 8] = [
     ("appsync", "abcdefghijklmnopqrstuvwxyz", ""),
 ];
 
+/// The same events, to APIs whose answers speak of the whole API: the kind, its API's id and stage, whose event it has.
+const WHOLE_KINDS: [(&str, &str, &str, &str); 4] = [
+    ("rest-whole", "b2c3d4e5f6", "prod", "rest-request"),
+    ("guarded-whole", "g7h8i9j0k1", "prod", "rest-token"),
+    ("http-whole", "l2m3n4o5p6", "$default", "http-v2-iam"),
+    ("rest-unkept", "c3d4e5f6g7", "prod", "rest-request"),
+];
+
 const ACCOUNT: &str = "123456789012";
 
 /// The moment of the property tests: 2026-11-21T12:00:00.250Z.
@@ -171,8 +179,14 @@ impl Case {
         if let Some(raw) = &self.raw {
             return Asked { event: raw.clone().into_bytes(), json: None, token };
         }
-        let (_, own_api, own_stage) = KINDS.into_iter().find(|(name, ..)| *name == kind).unwrap();
-        let mut event = template(kind);
+        let (own_api, own_stage, event) = WHOLE_KINDS
+            .into_iter()
+            .map(|(name, api, stage, event)| (name, (api, stage, event)))
+            .chain(KINDS.map(|(name, api, stage)| (name, (api, stage, name))))
+            .find(|(name, _)| *name == kind)
+            .unwrap_or_else(|| panic!("no kind `{kind}`"))
+            .1;
+        let mut event = template(event);
         for (pointer, value) in self.event.get(kind).into_iter().flatten() {
             put(&mut event, pointer, value.clone());
         }
@@ -317,7 +331,10 @@ fn each_case_is_answered_as_it_says() {
         for kind in &case.kinds {
             let asked = case.ask(kind);
             let answered = authorizer().answer(&asked.event, now);
-            check_invariants(&format!("{name}, {kind}"), &asked, &answered);
+            match WHOLE_KINDS.iter().any(|(whole, ..)| whole == kind) {
+                true => check_whole(&format!("{name}, {kind}"), &asked, &answered),
+                false => check_invariants(&format!("{name}, {kind}"), &asked, &answered),
+            }
             // By then the token is known, which changes nothing.
             let again = authorizer().answer(&asked.event, now);
             assert_eq!(
@@ -383,6 +400,30 @@ fn check_invariants(name: &str, asked: &Asked, answered: &Answered) {
             assert!(!text.contains(escaped.trim_matches('"')), "{name}: {escaped} of the path in {text}");
         }
     }
+}
+
+/// What holds for every answer about a whole API: the document says of the asked method what was decided, and where the API
+/// has a resource policy it is silent about nothing.
+fn check_whole(name: &str, asked: &Asked, answered: &Answered) {
+    let Reply::Json(json) = &answered.reply else { return check_invariants(name, asked, answered) };
+    let text = String::from_utf8(json.clone()).unwrap();
+    let record = serde_json::to_string(&answered.record).unwrap();
+    for part in asked.token.iter().flat_map(|token| token.split(['.', ' '])).filter(|part| part.len() > 8) {
+        assert!(!text.contains(part) && !record.contains(part), "{name}: token text in {text} or {record}");
+    }
+    let reply: Value = serde_json::from_str(&text).unwrap();
+    let document = &reply["policyDocument"];
+    let arn = asked.json.as_ref().and_then(arn_of).unwrap();
+    let said = iam_says(document, arn);
+    assert_eq!(said == Some(true), answered.record.outcome == Outcome::Allow, "{name}: {document}");
+    let stage = arn.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+    if stage.contains(":g7h8i9j0k1/") {
+        for other in ["GET/never/asked", "PUT/", "$connect"] {
+            let said = iam_says(document, &format!("{stage}/{other}"));
+            assert!(said.is_some(), "{name}: {document} is silent about {other}");
+        }
+    }
+    assert!(text.len() <= 16_384, "{name}: {} bytes", text.len());
 }
 
 /// The ARN that the gateway asks about: an HTTP API 2.0 event calls it otherwise.

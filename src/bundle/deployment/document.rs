@@ -13,8 +13,8 @@ pub struct DocumentLimits {
     pub pattern_characters: usize,
     /// The most bytes of the document as JSON.
     pub bytes: usize,
-    /// How many states of its automaton the proof of a document may visit; beyond that there is no document.
-    pub states: usize,
+    /// The most work that finding and proving a document may take, in words of bits looked at; beyond that there is none.
+    pub work: usize,
     /// Whether a literal `*`, `?` or `$` is written as `${*}`, `${?}` or `${$}` (IAM user guide, "Policy variables: special
     /// characters"). Not verified on live AWS: whether API Gateway reads them so in an authorizer's document.
     pub escape_wildcards: bool,
@@ -30,8 +30,8 @@ impl DocumentLimits {
     /// A limit of ours, for want of a documented one: as many as the quota gives to a resource policy (developer guide,
     /// "API Gateway quotas for configuring and running a REST API").
     pub const BYTES: usize = 8_192;
-    /// A limit of ours: it bounds the time that the answer to a new principal takes.
-    pub const STATES: usize = 20_000;
+    /// A limit of ours: it bounds the time that the answer to a new principal takes to well under a tenth of a second.
+    pub const WORK: usize = 40_000_000;
 }
 
 impl Default for DocumentLimits {
@@ -39,7 +39,7 @@ impl Default for DocumentLimits {
         Self {
             pattern_characters: Self::PATTERN_CHARACTERS,
             bytes: Self::BYTES,
-            states: Self::STATES,
+            work: Self::WORK,
             escape_wildcards: false,
             expiry_condition: false,
         }
@@ -51,7 +51,7 @@ impl Default for DocumentLimits {
 pub(super) struct DocumentFile {
     pattern_characters: Option<Spanned<i64>>,
     bytes: Option<Spanned<i64>>,
-    states: Option<Spanned<i64>>,
+    work: Option<Spanned<i64>>,
     #[serde(default)]
     escape_wildcards: bool,
     #[serde(default)]
@@ -63,7 +63,7 @@ const LEAST_PATTERN_CHARACTERS: usize = 128;
 const LEAST_BYTES: usize = 1_024;
 /// Far above what an API needs: what bounds the size and the time of an answer cannot be written away.
 const MOST_BYTES: usize = 65_536;
-const MOST_STATES: usize = 1_000_000;
+const MOST_WORK: usize = 1_000_000_000;
 
 pub(super) fn read(file: &DocumentFile, findings: &mut Findings<'_>) -> DocumentLimits {
     let mut number =
@@ -86,7 +86,7 @@ pub(super) fn read(file: &DocumentFile, findings: &mut Findings<'_>) -> Document
             most,
         ),
         bytes: number("bytes", file.bytes.as_ref(), LEAST_BYTES, MOST_BYTES, DocumentLimits::BYTES),
-        states: number("states", file.states.as_ref(), 1, MOST_STATES, DocumentLimits::STATES),
+        work: number("work", file.work.as_ref(), 1, MOST_WORK, DocumentLimits::WORK),
         escape_wildcards: file.escape_wildcards,
         expiry_condition: file.expiry_condition,
     }

@@ -1,0 +1,85 @@
+//! The whole-API documents of a stage's principals: each is compiled once for all who do not differ in what the policies
+//! can read, and kept for the next of them.
+//!
+//! A document is a function of the bundle, the stage's ARN, and the principal's type, roles, tenant and what else
+//! [`GrantPlan::reads`](crate::grants::GrantPlan::reads) names: never of the token, the moment or the request. So keeping
+//! it changes no answer. Another bundle comes with another [`Authorizer`](super::Authorizer), which has none yet.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+
+use crate::entities::Principal;
+use crate::iam::StageWideArn;
+use crate::jose::{PrincipalKind, VerifiedClaims};
+
+use super::stages::Stage;
+use super::whole::Document;
+
+/// The most documents that are kept. One takes about as much memory as the document has bytes, a few kilobytes.
+const CAPACITY: usize = 1_000;
+
+/// What a document depends on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    stage: String,
+    kind: PrincipalKind,
+    roles: Vec<String>,
+    tenant: Option<String>,
+    read: String,
+}
+
+impl Key {
+    fn new(stage: &Stage, arn: &StageWideArn, claims: &VerifiedClaims, principal: &Principal) -> Self {
+        let mut roles = claims.roles().to_vec();
+        roles.sort_unstable();
+        roles.dedup();
+        Self {
+            stage: arn.as_str().to_owned(),
+            kind: claims.kind(),
+            roles,
+            tenant: claims.tenant().map(str::to_owned),
+            read: stage.plan.reads().of(principal),
+        }
+    }
+}
+
+/// The documents that were asked for last.
+pub(super) struct Documents(Mutex<LruCache<Key, Arc<Document>>>);
+
+impl Documents {
+    pub(super) fn new() -> Self {
+        let capacity = NonZeroUsize::new(CAPACITY).unwrap_or(NonZeroUsize::MIN);
+        Self(Mutex::new(LruCache::new(capacity)))
+    }
+
+    /// The document of a principal in a stage, and whether it was there already; `make` makes it if not. The lock is not
+    /// held meanwhile: two who ask for one document at the same time make it twice, and it is the same.
+    pub(super) fn get_or_make(
+        &self,
+        stage: &Stage,
+        arn: &StageWideArn,
+        claims: &VerifiedClaims,
+        principal: &Principal,
+        make: impl FnOnce() -> Document,
+    ) -> (Arc<Document>, bool) {
+        let key = Key::new(stage, arn, claims, principal);
+        // Whatever panicked with this lock, an entry is whole.
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&key).map(Arc::clone) {
+            return (known, true);
+        }
+        let made = Arc::new(make());
+        lock().put(key, Arc::clone(&made));
+        (made, false)
+    }
+}
+
+/// Shows nothing of anybody.
+impl fmt::Debug for Documents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Documents").field("capacity", &CAPACITY).finish_non_exhaustive()
+    }
+}

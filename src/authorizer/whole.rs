@@ -1,0 +1,253 @@
+//! The answer that speaks of the whole API, because the gateway may keep it and apply it to any other request of the same
+//! caller ([`AnswerScope::Api`](crate::bundle::deployment::AnswerScope::Api)).
+//!
+//! The document comes from the principal's grants alone; the asked request is decided beside it, for the record and to
+//! hold the two against each other:
+//!
+//! | the decision on the asked request | the document | the answer |
+//! |---|---|---|
+//! | allow | allows it | the document |
+//! | allow | does not, and the decision is the same for every request with this path | the document and the request's exact ARN |
+//! | allow | does not, and the gateway keeps nothing | an Allow of the request's exact ARN alone |
+//! | allow | does not | the document: a refusal, recorded as `withheld` |
+//! | deny | does not allow it | the document |
+//! | none: the path is refused, or the table has no route for it | allows it, as it may what no route serves | the document and a Deny of the exact ARN; of the whole stage where that cannot be named |
+//! | deny | allows it | a fault: it must not happen, and nobody gets such a document |
+//!
+//! Where there is no document – the work limit, or a residual that Cedar's own decision contradicts – the answer is about
+//! the asked request alone, so the gateway refuses the caller's other requests while it keeps the answer.
+//!
+//! What the gateway keeps is the context too: it is that of an allowed request even where the asked one is refused, and
+//! a deny message, which is about one request, is not in it.
+
+use std::sync::Arc;
+
+use super::rejection::Rejection;
+use super::{
+    Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal, router,
+};
+use crate::bundle::Bundle;
+use crate::bundle::deployment::Api;
+use crate::context::contract::safe_text;
+use crate::decision::Effect;
+use crate::entities::{HttpFacts, Principal, principal_id};
+use crate::grants::Grant;
+use crate::iam::{Compiled, IamPolicy, Limits, ResourceArn, StageWideArn, WholeApi, compile};
+use crate::jose::VerifiedClaims;
+use crate::path::RequestPath;
+use crate::record::{DecisionRecord, DocumentRecord, Outcome};
+use crate::response::Verdict;
+use crate::route::{Operation, OperationId};
+use crate::time::Timestamp;
+
+use super::asked::{Asked, AskedResource};
+use super::stages::Stage;
+
+/// What is emitted for a principal, whatever it asks.
+#[derive(Debug)]
+pub(super) enum Document {
+    /// One for every request to the API.
+    Whole {
+        compiled: Arc<Compiled>,
+        /// By operation: whether the decision on it is the same for every request with one path.
+        determined_by_path: Vec<bool>,
+    },
+    /// There is none, and why.
+    None(String),
+}
+
+impl Document {
+    /// Compiles the document of a principal: its grants, and from them the statements, proved.
+    pub(super) fn compile(
+        bundle: &Bundle,
+        (api, stage): (&Api, &Stage),
+        arn: &StageWideArn,
+        principal: &Principal,
+    ) -> Self {
+        let grants = match stage.plan.grants(bundle.routes(), bundle.schema(), principal) {
+            Ok(grants) => grants,
+            Err(error) => return Self::None(error.to_string()),
+        };
+        let limits = bundle.deployment().document;
+        let question = WholeApi {
+            routes: bundle.routes(),
+            prepared: &stage.prepared,
+            router: router(api.kind),
+            grants: &grants,
+            stage: arn,
+            resource_policy: api.resource_policy,
+            escape_wildcards: limits.escape_wildcards,
+            limits: Limits {
+                pattern_characters: limits.pattern_characters,
+                document_bytes: limits.bytes,
+                work: u64::try_from(limits.work).unwrap_or(u64::MAX),
+            },
+        };
+        let recheck = |operation: &Operation, path: &RequestPath| {
+            recheck(bundle, (api, stage), operation, path, principal)
+        };
+        match compile(&question, &recheck) {
+            Ok(compiled) => {
+                let determined_by_path =
+                    grants.operations().iter().map(Grant::is_determined_by_path).collect();
+                Self::Whole { compiled: Arc::new(compiled), determined_by_path }
+            }
+            Err(error) => Self::None(error.to_string()),
+        }
+    }
+}
+
+/// Cedar's own decision on a request for a path of an operation, with no volatile fact; an error is a deny. `None` where
+/// the request cannot be put together.
+fn recheck(
+    bundle: &Bundle,
+    (api, stage): (&Api, &Stage),
+    operation: &Operation,
+    path: &RequestPath,
+    principal: &Principal,
+) -> Option<Effect> {
+    let (entities, slice) = stage.operations.get(operation.id().index())?;
+    let matched = bundle.routes().find(router(api.kind), operation.verb()?, path)?;
+    let request = stage
+        .factory
+        .request(principal.clone(), entities, &matched, path.as_str(), HttpFacts::default())
+        .ok()?;
+    Some(slice.decide(&request, &stage.version).effect())
+}
+
+impl Authorizer {
+    /// The answer for the whole API.
+    pub(super) fn judge_api(&self, question: &Question<'_>, record: &mut DecisionRecord) -> Judged {
+        let identified = self.identify(question);
+        let token_known = identified.as_ref().is_ok_and(|token| token.known);
+        let mut document = None;
+        let verdict = identified.and_then(|token| {
+            let claims = token.claims.as_ref();
+            describe_claims(claims, record);
+            self.answer_whole(question, claims, record, &mut document)
+                .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
+        });
+        Judged { verdict, token_known, document }
+    }
+
+    fn answer_whole(
+        &self,
+        question: &Question<'_>,
+        claims: &VerifiedClaims,
+        record: &mut DecisionRecord,
+        used: &mut Option<UsedDocument>,
+    ) -> Result<Verdict, Rejection> {
+        let Question { event, asked, now, .. } = *question;
+        let Some(asked_for) = &asked.resource else {
+            return Err(Rejection::fault("internal", "an API without methods has no document".to_owned()));
+        };
+        let principal = principal(claims, question)?;
+        let make = || Document::compile(&self.bundle, (asked.api, asked.stage), &asked_for.stage, &principal);
+        let (document, known) =
+            self.documents.get_or_make(asked.stage, &asked_for.stage, claims, &principal, make);
+        let decided = asked
+            .normal_path(event)
+            .and_then(|path| self.decide_on(question, principal.clone(), path.as_ref(), record));
+        let (compiled, determined_by_path) = match document.as_ref() {
+            Document::Whole { compiled, determined_by_path } => (compiled, determined_by_path),
+            Document::None(why) => {
+                record.document = Some(DocumentRecord::none(why));
+                return self.answer_by(&decided?.decision, claims, asked, record);
+            }
+        };
+        *used = Some(UsedDocument { compiled: Arc::clone(compiled), known });
+        record.document = Some(DocumentRecord {
+            exact: compiled.is_exact(),
+            withheld: compiled.withheld.len(),
+            bytes: compiled.bytes,
+            fallback: None,
+            cached: false,
+        });
+        let determined =
+            |operation: OperationId| determined_by_path.get(operation.index()).copied().unwrap_or(false);
+        let settled = settle(decided, compiled.policy.clone(), asked, asked_for, determined)?;
+        let Settled { outcome, reason, detail, policy } = settled;
+        record.set_outcome(outcome, reason);
+        record.detail = detail;
+        let policy = self.ending_with(claims, asked, now, policy);
+        let answer = self.answer_with_policy(claims, asked, Some(policy))?;
+        Ok(match outcome {
+            Outcome::Allow => Verdict::Allow(answer),
+            Outcome::Deny | Outcome::Unauthorized | Outcome::Fault => Verdict::Deny(answer),
+        })
+    }
+
+    /// The document, its Allow ending with the token where the deployment wants that and the gateway would keep the answer
+    /// beyond it.
+    fn ending_with(
+        &self,
+        claims: &VerifiedClaims,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        policy: IamPolicy,
+    ) -> IamPolicy {
+        let kept_until = now.unix_seconds().saturating_add(i64::from(asked.api.result_ttl_seconds));
+        let ends = claims.expires_at().filter(|_| self.bundle.deployment().document.expiry_condition);
+        match ends {
+            Some(ends) if ends.unix_seconds() < kept_until => policy.until(ends),
+            Some(_) | None => policy,
+        }
+    }
+}
+
+/// What comes of the document and the decision on the asked request together.
+struct Settled {
+    outcome: Outcome,
+    reason: &'static str,
+    detail: Option<String>,
+    policy: IamPolicy,
+}
+
+/// Holds the document against the decision: the table of this module. `determined` says of an operation whether the
+/// decision on it is the same for every request with one path.
+fn settle(
+    decided: Result<Decided, Rejection>,
+    policy: IamPolicy,
+    asked: &Asked<'_>,
+    asked_for: &AskedResource,
+    determined: impl Fn(OperationId) -> bool,
+) -> Result<Settled, Rejection> {
+    let method = asked_for.method.as_str();
+    let allows = |policy: &IamPolicy| policy.effect_for(method) == Some(Effect::Allow);
+    let settled = |outcome, reason, policy| Settled { outcome, reason, detail: None, policy };
+    let exact = ResourceArn::exact(method).ok();
+    match decided {
+        Ok(Decided { decision, operation }) => match (decision.effect(), allows(&policy)) {
+            (Effect::Allow, true) => Ok(settled(Outcome::Allow, "policy", policy)),
+            (Effect::Allow, false) => {
+                let widened = exact.clone().filter(|_| determined(operation)).and_then(|method| {
+                    policy.clone().with_allowed(method, asked.api.resource_policy).filter(allows)
+                });
+                // What the gateway does not keep can be about the asked request alone.
+                let alone = || {
+                    let method = exact.filter(|_| asked.api.result_ttl_seconds == 0)?;
+                    Some(IamPolicy::allow(method, asked.api.resource_policy))
+                };
+                Ok(match widened.or_else(alone) {
+                    Some(widened) => settled(Outcome::Allow, "policy", widened),
+                    None => settled(Outcome::Deny, "withheld", policy),
+                })
+            }
+            (Effect::Deny, false) => Ok(settled(Outcome::Deny, denial(&decision), policy)),
+            (Effect::Deny, true) => {
+                let detail = "the document for the whole API allows what the policies deny; this is a bug";
+                Err(Rejection::fault("document_too_wide", detail.to_owned()))
+            }
+        },
+        Err(rejection) if rejection.outcome == Outcome::Deny => {
+            let policy = match (allows(&policy), exact) {
+                (false, _) => policy,
+                (true, Some(method)) => policy.with_denied(method),
+                (true, None) => IamPolicy::deny_stage(asked_for.stage.clone()),
+            };
+            let detail = Some(rejection.detail);
+            Ok(Settled { detail, ..settled(Outcome::Deny, rejection.reason, policy) })
+        }
+        Err(rejection) => Err(rejection),
+    }
+}
