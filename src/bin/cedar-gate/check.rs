@@ -8,7 +8,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::deployment::Api;
 use cedar_gate::bundle::finding::Finding;
 use cedar_gate::bundle::propagation::Delay;
-use cedar_gate::jose::{TrustedIssuer, TrustedIssuers};
+use cedar_gate::jose::TrustedIssuer;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -35,6 +35,11 @@ struct ApiDelays<'a> {
     removed_key: Option<IssuerDelayReport<'a>>,
     /// The same; null where no issuer is asked about opaque tokens.
     inactive_token: Option<IssuerDelayReport<'a>>,
+    changed_policy: DelayReport,
+    /// Of the issuer where it takes longest; null where there is no issuer.
+    expired_token: Option<IssuerDelayReport<'a>>,
+    /// The same.
+    removed_role: Option<IssuerDelayReport<'a>>,
 }
 
 #[derive(Serialize)]
@@ -46,8 +51,9 @@ struct IssuerDelayReport<'a> {
 
 #[derive(Serialize)]
 struct DelayReport {
-    seconds: u64,
-    terms: BTreeMap<&'static str, u64>,
+    /// Null where a term has no bound; so is that term.
+    seconds: Option<u64>,
+    terms: BTreeMap<&'static str, Option<u64>>,
 }
 
 impl<'a> From<(&'a TrustedIssuer, Delay)> for IssuerDelayReport<'a> {
@@ -96,7 +102,7 @@ pub(crate) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
                 bundle: loaded.as_ref().ok().map(Bundle::digest),
                 findings: findings.iter().map(FindingReport::from).collect(),
                 delays: loaded.as_ref().ok().map(|bundle| {
-                    bundle.deployment().apis.iter().map(|api| ApiDelays::of(api, bundle.issuers())).collect()
+                    bundle.deployment().apis.iter().map(|api| ApiDelays::of(api, bundle)).collect()
                 }),
             };
             shell::print_json("cedar-gate/check/1", &report)?;
@@ -140,17 +146,71 @@ fn summary(bundle: &Bundle) -> String {
     )
 }
 
-/// A delay that depends on the issuer, where there is one.
-type OfIssuer = fn(&Api, &TrustedIssuer) -> Option<Delay>;
+/// What is told about an API: how long each of these takes at most, and whose fault it is where it depends on the issuer.
+struct Delays<'b> {
+    revocation: Delay,
+    removed_key: Option<(&'b TrustedIssuer, Delay)>,
+    inactive_token: Option<(&'b TrustedIssuer, Delay)>,
+    changed_policy: Delay,
+    expired_token: Option<(&'b TrustedIssuer, Delay)>,
+    removed_role: Option<(&'b TrustedIssuer, Delay)>,
+}
+
+impl<'b> Delays<'b> {
+    fn of(api: &Api, bundle: &'b Bundle) -> Self {
+        let (issuers, document) = (bundle.issuers(), &bundle.deployment().document);
+        let expired =
+            |api: &Api, issuer: &TrustedIssuer| Some(Delay::of_expired_token(api, issuer, document));
+        let removed = |api: &Api, issuer: &TrustedIssuer| Some(Delay::of_removed_role(api, issuer));
+        Self {
+            revocation: Delay::of_revocation(api),
+            removed_key: Delay::longest(Delay::of_removed_key, api, issuers),
+            inactive_token: Delay::longest(Delay::of_inactive_token, api, issuers),
+            changed_policy: Delay::of_changed_policy(api),
+            expired_token: Delay::longest(expired, api, issuers),
+            removed_role: Delay::longest(removed, api, issuers),
+        }
+    }
+
+    /// What happens, and how long it takes at most.
+    fn lines(self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut add = |what: &str, delay: &Delay| lines.push(format!("{what} within {delay}"));
+        match &self.removed_key {
+            Some((_, removed)) if *removed == self.revocation => {
+                add("a revoked token, or one by a removed key, is refused", &self.revocation);
+            }
+            Some((issuer, removed)) => {
+                add("a revoked token is refused", &self.revocation);
+                add(&format!("a token by a removed key of `{}` is refused", issuer.name()), removed);
+            }
+            None => add("a revoked token is refused", &self.revocation),
+        }
+        if let Some((issuer, inactive)) = &self.inactive_token {
+            add(&format!("a token that `{}` calls inactive is refused", issuer.name()), inactive);
+        }
+        if let Some((_, expired)) = &self.expired_token {
+            add("an expired token is refused", expired);
+        }
+        if let Some((issuer, removed)) = &self.removed_role {
+            add(&format!("a role that `{}` takes away is gone", issuer.name()), removed);
+        }
+        add("a changed policy decides", &self.changed_policy);
+        lines
+    }
+}
 
 impl<'a> ApiDelays<'a> {
-    fn of(api: &'a Api, issuers: &'a TrustedIssuers) -> Self {
-        let longest = |of: OfIssuer| Delay::longest(of, api, issuers).map(IssuerDelayReport::from);
+    fn of(api: &'a Api, bundle: &'a Bundle) -> Self {
+        let delays = Delays::of(api, bundle);
         Self {
             api: &api.name,
-            revocation: DelayReport::from(&Delay::of_revocation(api)),
-            removed_key: longest(Delay::of_removed_key),
-            inactive_token: longest(Delay::of_inactive_token),
+            revocation: DelayReport::from(&delays.revocation),
+            removed_key: delays.removed_key.map(IssuerDelayReport::from),
+            inactive_token: delays.inactive_token.map(IssuerDelayReport::from),
+            changed_policy: DelayReport::from(&delays.changed_policy),
+            expired_token: delays.expired_token.map(IssuerDelayReport::from),
+            removed_role: delays.removed_role.map(IssuerDelayReport::from),
         }
     }
 }
@@ -159,27 +219,11 @@ impl<'a> ApiDelays<'a> {
 fn delays_as_text(bundle: &Bundle) -> Vec<String> {
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for api in &bundle.deployment().apis {
-        let mut add = |what: &str, delay: &Delay| {
-            let line = format!("{what} is refused within {delay}");
+        for line in Delays::of(api, bundle).lines() {
             match lines.iter_mut().find(|(known, _)| *known == line) {
                 Some((_, apis)) => apis.push(&api.name),
                 None => lines.push((line, vec![&api.name])),
             }
-        };
-        let longest = |of: OfIssuer| Delay::longest(of, api, bundle.issuers());
-        let revoked = Delay::of_revocation(api);
-        match longest(Delay::of_removed_key) {
-            Some((_, removed)) if removed == revoked => {
-                add("a revoked token, or one by a removed key,", &revoked);
-            }
-            Some((issuer, removed)) => {
-                add("a revoked token", &revoked);
-                add(&format!("a token by a removed key of `{}`", issuer.name()), &removed);
-            }
-            None => add("a revoked token", &revoked),
-        }
-        if let Some((issuer, inactive)) = longest(Delay::of_inactive_token) {
-            add(&format!("a token that `{}` calls inactive", issuer.name()), &inactive);
         }
     }
     lines.into_iter().map(|(line, apis)| format!("  {line}; {}", apis.join(", "))).collect()

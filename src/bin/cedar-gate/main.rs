@@ -59,10 +59,10 @@ Start here:
 const CHECK_HELP: &str = "\
 Reads policies/ and schema/, and says all that is wrong with them at once: file, line, what to do.
 
-Of a bundle that holds together it says how soon, at the latest, a token is refused that is no
-longer to be believed: after the release of the bundle that revokes it or removes its pinned key,
-after its issuer has removed its published key, or after its issuer calls it inactive. The terms
-of the sum:
+Of a bundle that holds together it says how long, at most, a call is still admitted that should not
+be: after the release of the bundle that changes a policy, revokes the token or removes its pinned
+key; after its issuer has removed its published key, calls it inactive or takes a role away; and
+after the token has expired. The terms of the sum:
   result TTL       the gateway answers from its cache
   open connection  a WebSocket API asks on $connect alone
   new bundle       a running function follows the link to its bundle; with the bundle in its
@@ -70,6 +70,8 @@ of the sum:
   token cache      what was verified is forgotten with the bundle, and with the key
   key max_age      published keys are believed
   introspection    an issuer's word about an opaque token is believed
+  token life       a token says what it said when it was made; `max_token_age` bounds it
+  leeway           of the issuer's file, after a token's end
 
 Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
 
