@@ -76,7 +76,7 @@ use super::source::SourceFiles;
 use crate::arn::{AccountId, ApiId, Stage};
 use crate::credential::TokenSource;
 
-pub(super) const PATH: &str = "schema/authorizer.toml";
+pub(crate) const PATH: &str = "schema/authorizer.toml";
 
 /// The facts of the deployment.
 #[derive(Clone, Debug)]

@@ -126,6 +126,12 @@ impl<'f> Findings<'f> {
         self.findings.len()
     }
 
+    /// What was found.
+    #[cfg(feature = "cli")]
+    pub(crate) fn into_vec(self) -> Vec<Finding> {
+        self.findings
+    }
+
     /// The end of reading: `value` where nothing was found.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, BundleErrors> {
         match value {

@@ -29,6 +29,8 @@ pub struct PolicyNote {
     pub file: String,
     /// The line on which its text begins, from 1.
     pub line: usize,
+    /// The bytes of the file that are its text, annotations included.
+    pub span: Range<usize>,
     /// What a refused caller may read (`@deny_message`).
     pub deny_message: Option<String>,
 }
@@ -178,8 +180,9 @@ impl PolicyFiles {
             findings.note(path, Some(span), error.to_string(), None);
             return;
         }
-        self.spans.insert(id.to_owned(), (path.to_owned(), span));
-        self.notes.insert(id.to_owned(), PolicyNote { file: path.to_owned(), line, deny_message });
+        self.spans.insert(id.to_owned(), (path.to_owned(), span.clone()));
+        let note = PolicyNote { file: path.to_owned(), line, span, deny_message };
+        self.notes.insert(id.to_owned(), note);
     }
 
     /// Validates strictly; attributes of the principal and the route alone may be read (level 1), because no other

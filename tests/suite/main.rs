@@ -12,6 +12,8 @@
 
 mod bundle;
 #[cfg(feature = "cli")]
+mod cache_safety;
+#[cfg(feature = "cli")]
 mod cli;
 mod dependencies;
 #[cfg(feature = "cli")]

@@ -8,12 +8,52 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::deployment::Api;
 use cedar_gate::bundle::finding::Finding;
 use cedar_gate::bundle::propagation::Delay;
+use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::jose::TrustedIssuer;
+use cedar_gate::tools::cache_safety::{self, CacheFinding, Severity};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use crate::Format;
 use crate::shell::{self, Answer, Failure};
+
+/// The form of `--format json`.
+const SCHEMA: &str = "cedar-gate/check/1";
+
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    /// Take warnings for findings.
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+const HELP: &str = "\
+Reads policies/ and schema/, and says all that is wrong with them at once: file, line, what to do.
+
+Of a bundle that holds together it says how long, at most, a call is still admitted that should not
+be: after the release of the bundle that changes a policy, revokes the token or removes its pinned
+key; after its issuer has removed its published key, calls it inactive or takes a role away; and
+after the token has expired. The terms of the sum:
+  result TTL       the gateway answers from its cache
+  open connection  a WebSocket API asks on $connect alone
+  new bundle       a running function follows the link to its bundle; with the bundle in its
+                   zip, the deployment is the release, and nothing is waited for
+  token cache      what was verified is forgotten with the bundle, and with the key
+  key max_age      published keys are believed
+  introspection    an issuer's word about an opaque token is believed
+  token life       a token says what it said when it was made; `max_token_age` bounds it
+  leeway           of the issuer's file, after a token's end
+
+Where the gateway keeps answers (result_ttl_seconds above 0) it says which policies could make a
+kept answer the wrong one, by which fact, for which operations, and what to do: an error where a
+request could be allowed that Cedar denies, a warning where one can be denied that Cedar allows.
+
+Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
+
+Examples:
+  cedar-gate check
+  cedar-gate check --bundle ../orders --format json";
 
 /// What `check --format json` prints.
 #[derive(Serialize)]
@@ -22,6 +62,7 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<&'a str>,
     findings: Vec<FindingReport<'a>>,
+    warnings: Vec<FindingReport<'a>>,
     /// How soon each API refuses what is believed no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     delays: Option<Vec<ApiDelays<'a>>>,
@@ -79,46 +120,99 @@ struct FindingReport<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
+    #[serde(flatten)]
+    cache: Option<CacheReport<'a>>,
+}
+
+/// What a finding about kept answers is about.
+#[derive(Serialize)]
+struct CacheReport<'a> {
+    api: &'a str,
+    /// Null where the form of the answers alone is the matter.
+    policy: Option<&'a str>,
+    fact: &'a str,
+    operations: &'a [String],
 }
 
 impl<'a> From<&'a Finding> for FindingReport<'a> {
     fn from(finding: &'a Finding) -> Self {
         let (line, column) = finding.position.unzip();
-        Self { file: &finding.file, line, column, message: &finding.message, help: finding.help.as_deref() }
+        let (message, help) = (finding.message.as_str(), finding.help.as_deref());
+        Self { file: &finding.file, line, column, message, help, cache: None }
     }
 }
 
-pub(crate) fn run(root: &Path, format: Format) -> Result<Answer, Failure> {
+impl<'a> From<&'a CacheFinding> for FindingReport<'a> {
+    fn from(found: &'a CacheFinding) -> Self {
+        let cache = CacheReport {
+            api: &found.api,
+            policy: found.policy.as_deref(),
+            fact: &found.fact,
+            operations: &found.operations,
+        };
+        Self { cache: Some(cache), ..Self::from(&found.finding) }
+    }
+}
+
+pub(crate) fn run(root: &Path, format: Format, args: Args) -> Result<Answer, Failure> {
     let files = shell::read_files(root)?;
-    let loaded = Bundle::load(&files);
-    let findings = match &loaded {
-        Ok(_) => &[],
-        Err(errors) => errors.findings(),
+    let bundle = match Bundle::load(&files) {
+        Ok(bundle) => bundle,
+        Err(errors) => return refused(errors.findings(), &files, format),
     };
+    let kept = cache_safety::check(&bundle, &files).map_err(|error| Failure::Message(error.to_string()))?;
+    let of = |severity| kept.iter().filter(move |found| found.severity == severity);
+    let (errors, warnings) = (of(Severity::Error).count(), of(Severity::Warning).count());
+    let is_ok = errors == 0 && (warnings == 0 || !args.deny_warnings);
     match format {
         Format::Json => {
+            let apis = bundle.deployment().apis.iter();
             let report = Report {
-                ok: findings.is_empty(),
-                bundle: loaded.as_ref().ok().map(Bundle::digest),
-                findings: findings.iter().map(FindingReport::from).collect(),
-                delays: loaded.as_ref().ok().map(|bundle| {
-                    bundle.deployment().apis.iter().map(|api| ApiDelays::of(api, bundle)).collect()
-                }),
+                ok: is_ok,
+                bundle: Some(bundle.digest()),
+                findings: of(Severity::Error).map(FindingReport::from).collect(),
+                warnings: of(Severity::Warning).map(FindingReport::from).collect(),
+                delays: Some(apis.map(|api| ApiDelays::of(api, &bundle)).collect()),
             };
-            shell::print_json("cedar-gate/check/1", &report)?;
+            shell::print_json(SCHEMA, &report)?;
         }
-        Format::Text => shell::print(&shell::snippets(findings, &files))?,
+        Format::Text => {
+            let findings = |severity| of(severity).map(|found| found.finding.clone()).collect::<Vec<_>>();
+            let errors = shell::snippets(&findings(Severity::Error), &files);
+            shell::print(&(errors + &shell::warnings(&findings(Severity::Warning), &files)))?;
+        }
     }
-    let Ok(bundle) = loaded else {
-        shell::talk(&format!("{} {}", "failed:".red().bold(), shell::count(findings.len(), "finding")));
-        return Ok(Answer::No);
-    };
     let (summary, delays) = (summary(&bundle), delays_as_text(&bundle));
     // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
     Authorizer::new(bundle).map_err(|error| Failure::Message(error.to_string()))?;
-    shell::talk(&format!("{} {summary}", "ok:".green().bold()));
+    let counts = [(errors, "finding"), (warnings, "warning")];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| shell::count(count, what))
+        .collect();
+    if !is_ok {
+        shell::talk(&format!("{} {}", "failed:".red().bold(), counts.join(", ")));
+        return Ok(Answer::No);
+    }
+    let counts: String = counts.iter().map(|count| format!("{count}; ")).collect();
+    shell::talk(&format!("{} {counts}{summary}", "ok:".green().bold()));
     delays.iter().for_each(|line| shell::talk(line));
     Ok(Answer::Yes)
+}
+
+/// What is wrong with a bundle that does not load.
+fn refused(findings: &[Finding], files: &SourceFiles, format: Format) -> Result<Answer, Failure> {
+    match format {
+        Format::Json => {
+            let findings = findings.iter().map(FindingReport::from).collect();
+            let report = Report { ok: false, bundle: None, findings, warnings: Vec::new(), delays: None };
+            shell::print_json(SCHEMA, &report)?;
+        }
+        Format::Text => shell::print(&shell::snippets(findings, files))?,
+    }
+    shell::talk(&format!("{} {}", "failed:".red().bold(), shell::count(findings.len(), "finding")));
+    Ok(Answer::No)
 }
 
 fn summary(bundle: &Bundle) -> String {

@@ -56,29 +56,6 @@ Start here:
   cedar-gate routes list        what can be asked for, and what a policy calls it
   cedar-gate help authorize     ask it as API Gateway would";
 
-const CHECK_HELP: &str = "\
-Reads policies/ and schema/, and says all that is wrong with them at once: file, line, what to do.
-
-Of a bundle that holds together it says how long, at most, a call is still admitted that should not
-be: after the release of the bundle that changes a policy, revokes the token or removes its pinned
-key; after its issuer has removed its published key, calls it inactive or takes a role away; and
-after the token has expired. The terms of the sum:
-  result TTL       the gateway answers from its cache
-  open connection  a WebSocket API asks on $connect alone
-  new bundle       a running function follows the link to its bundle; with the bundle in its
-                   zip, the deployment is the release, and nothing is waited for
-  token cache      what was verified is forgotten with the bundle, and with the key
-  key max_age      published keys are believed
-  introspection    an issuer's word about an opaque token is believed
-  token life       a token says what it said when it was made; `max_token_age` bounds it
-  leeway           of the issuer's file, after a token's end
-
-Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
-
-Examples:
-  cedar-gate check
-  cedar-gate check --bundle ../orders --format json";
-
 /// How results are written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -92,8 +69,7 @@ enum Command {
     /// Answer an authorizer event, byte for byte as the Lambda would.
     Authorize(authorize::Args),
     /// Check that policies, schema, routes and issuers hold together.
-    #[command(after_help = CHECK_HELP)]
-    Check,
+    Check(check::Args),
     /// Show a small API: who may do what, and for some requests the real document and why.
     Demo(demo::Args),
     /// Evaluate Cedar requests by the authorizer's own engine, one JSON line a test.
@@ -137,7 +113,7 @@ fn run() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Authorize(args) => authorize::run(&cli.bundle, cli.format, &args),
-        Command::Check => check::run(&cli.bundle, cli.format),
+        Command::Check(args) => check::run(&cli.bundle, cli.format, args),
         Command::Demo(args) => demo::run(cli.format, &args),
         Command::Eval(args) => batch::eval(&args),
         Command::Issuer(command) => issuer::run(&cli.bundle, cli.format, &command),

@@ -103,6 +103,15 @@ const MAX_DRAWN_LINE: usize = 400;
 
 /// The findings with the lines they are about.
 pub(crate) fn snippets(findings: &[Finding], files: &SourceFiles) -> String {
+    drawn(findings, miette::Severity::Error, files)
+}
+
+/// The same for what is no mistake, but should be known.
+pub(crate) fn warnings(findings: &[Finding], files: &SourceFiles) -> String {
+    drawn(findings, miette::Severity::Warning, files)
+}
+
+fn drawn(findings: &[Finding], severity: miette::Severity, files: &SourceFiles) -> String {
     // Nothing is wrapped: the terminal does that, and what a help text says can be copied whole.
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
         .with_wrap_lines(false)
@@ -110,7 +119,7 @@ pub(crate) fn snippets(findings: &[Finding], files: &SourceFiles) -> String {
         .with_links(false);
     let mut text = String::new();
     for finding in findings.iter().take(MAX_SNIPPETS) {
-        if handler.render_report(&mut text, diagnostic(finding, files).as_ref()).is_err() {
+        if handler.render_report(&mut text, diagnostic(finding, severity, files).as_ref()).is_err() {
             text.push_str(&printable(&finding.to_string()));
         }
         text.push('\n');
@@ -123,8 +132,8 @@ pub(crate) fn snippets(findings: &[Finding], files: &SourceFiles) -> String {
 }
 
 /// A finding with its lines, or without them where they are too long to be read.
-fn diagnostic(finding: &Finding, files: &SourceFiles) -> Report {
-    let mut diagnostic = MietteDiagnostic::new(printable(&finding.message));
+fn diagnostic(finding: &Finding, severity: miette::Severity, files: &SourceFiles) -> Report {
+    let mut diagnostic = MietteDiagnostic::new(printable(&finding.message)).with_severity(severity);
     diagnostic.help = finding.help.as_deref().map(printable);
     let file = printable(&finding.file);
     let (Some(span), Some((line, column)), Some(text)) =

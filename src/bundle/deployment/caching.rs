@@ -152,7 +152,7 @@ impl Answers<'_> {
             (None, _) => Some("scope = \"api\"".to_owned()),
             (Some(_), ApiKind::Http) => {
                 let places = token_places(token);
-                let route_key = IdentitySource::Context("routeKey".to_owned());
+                let route_key = IdentitySource::Context(IdentitySource::ROUTE_KEY.to_owned());
                 let sources = places
                     .iter()
                     .chain([&route_key])

@@ -63,10 +63,11 @@ const VARIABLES: [&str; 21] = [
 /// Those that REST APIs alone have.
 const REST_ALONE: [&str; 4] = ["identity.apiKey", "identity.apiKeyId", "resourceId", "resourcePath"];
 
-/// The one that REST APIs do not have.
-const ROUTE_KEY: &str = "routeKey";
-
 impl IdentitySource {
+    /// `$context.routeKey`: the gateway's own name of the route (HTTP and WebSocket APIs).
+    pub const ROUTE_KEY: &str = "routeKey";
+    /// `$context.path`: the path of the request.
+    pub const PATH: &str = "path";
     /// `$context.identity.sourceIp`: the address that the request comes from.
     pub const SOURCE_IP: &str = "identity.sourceIp";
     /// `$context.identity.clientCert.subjectDN`: the subject of the client's certificate (mutual TLS).
@@ -98,7 +99,7 @@ impl IdentitySource {
     /// Whether it is the gateway's own name of the route, under which an HTTP API keeps one answer a route.
     #[must_use]
     pub fn is_route_key(&self) -> bool {
-        matches!(self, Self::Context(variable) if variable == ROUTE_KEY)
+        matches!(self, Self::Context(variable) if variable == Self::ROUTE_KEY)
     }
 
     /// As an API of a kind writes it.
@@ -143,7 +144,7 @@ const fn prefixes(kind: ApiKind) -> [&'static str; 4] {
 /// The context variables that an API of a kind has.
 fn variables(kind: ApiKind) -> impl Iterator<Item = &'static str> {
     VARIABLES.into_iter().filter(move |variable| match kind {
-        ApiKind::Rest => *variable != ROUTE_KEY,
+        ApiKind::Rest => *variable != IdentitySource::ROUTE_KEY,
         ApiKind::Http | ApiKind::WebSocket | ApiKind::AppSync => !REST_ALONE.contains(variable),
     })
 }
@@ -252,7 +253,12 @@ mod tests {
         let has_route_key = |kind| variables(kind).any(|variable| variable == "routeKey");
         assert!(has_route_key(ApiKind::Http) && !has_route_key(ApiKind::Rest));
         assert!(variables(ApiKind::Rest).any(|variable| variable == "resourcePath"));
-        for known in [ROUTE_KEY, IdentitySource::SOURCE_IP, IdentitySource::CLIENT_CERT_SUBJECT] {
+        for known in [
+            IdentitySource::ROUTE_KEY,
+            IdentitySource::PATH,
+            IdentitySource::SOURCE_IP,
+            IdentitySource::CLIENT_CERT_SUBJECT,
+        ] {
             assert!(VARIABLES.contains(&known), "{known}");
         }
     }
