@@ -32,7 +32,7 @@ use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
-use crate::route::{OperationId, PathTemplate, RouteMatch, Router};
+use crate::route::{Operation, OperationId, PathTemplate, RouteMatch, Router};
 use crate::time::Timestamp;
 
 use asked::Asked;
@@ -313,6 +313,7 @@ impl Authorizer {
                 return Err(Rejection::deny("route_mismatch", detail));
             }
         }
+        refuse_kept_for_more(asked.api, event, matched.operation())?;
         Ok(matched)
     }
 
@@ -403,6 +404,25 @@ fn router(kind: ApiKind) -> Router {
         ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Router::Rest,
         ApiKind::Http => Router::Http,
     }
+}
+
+/// An answer that the gateway keeps for all requests of its route must not be about one of several operations that it
+/// routes alike.
+fn refuse_kept_for_more(
+    api: &Api,
+    event: &AuthorizerEvent<'_>,
+    operation: &Operation,
+) -> Result<(), Rejection> {
+    let route = operation.verb().map(|verb| format!("{verb} {}", operation.template()));
+    if !api.keeps_routes() || event.route_key() == route.as_deref() {
+        return Ok(());
+    }
+    let detail = format!(
+        "the gateway keeps the answer for its route `{}`, which is not the one operation `{}`: add $context.httpMethod and $context.path to identity_sources",
+        event.route_key().unwrap_or_default().escape_debug(),
+        operation.name()
+    );
+    Err(Rejection::deny("route_mismatch", detail))
 }
 
 /// The volatile facts that the schema declares, as far as the event carries them. A header or parameter that the request

@@ -109,10 +109,24 @@ impl<'a> AuthorizerEvent<'a> {
         match self.kind {
             EventKind::RestRequest | EventKind::HttpV1 => self.members.text("resource"),
             EventKind::HttpV2 => {
-                let route_key = self.members.text("routeKey")?;
+                let route_key = self.route_key()?;
                 Some(route_key.split_once(' ').map_or(route_key, |(_verb, template)| template))
             }
             EventKind::RestToken | EventKind::WebSocketConnect | EventKind::AppSync => None,
+        }
+    }
+
+    /// The gateway's own name of the route it picked: `GET /orders/{orderId}`, `ANY /files/{proxy+}` or `$default`. Events of
+    /// HTTP APIs 2.0 alone carry one.
+    #[must_use]
+    pub fn route_key(&self) -> Option<&str> {
+        match self.kind {
+            EventKind::HttpV2 => self.members.text("routeKey"),
+            EventKind::RestToken
+            | EventKind::RestRequest
+            | EventKind::HttpV1
+            | EventKind::WebSocketConnect
+            | EventKind::AppSync => None,
         }
     }
 

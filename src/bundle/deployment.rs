@@ -45,6 +45,10 @@
 //! APIs, AppSync, simple responses and bundles without a route table. Then the result TTL has to be 0, or the HTTP API names
 //! `$context.routeKey` among its identity sources and so keeps one answer a route.
 //!
+//! A simple response that is kept by route allows all of the route, so the gateway's route has to be the operation: one that
+//! stands for more (`$default`, `ANY …`, `/{proxy+}` in front of finer routes) is refused, unless `$context.httpMethod` and
+//! `$context.path` are identity sources too.
+//!
 //! The identity sources are what the gateway's cache key is made of; how they are written is told at [`IdentitySource`]. A
 //! TOKEN authorizer has one, its header. Where answers are kept, the place of the token has to be among them, and there is
 //! one such place, because the gateway refuses a request that lacks an identity source. `result_ttl_seconds` has to be what
@@ -241,6 +245,19 @@ pub enum ListEncoding {
 impl Api {
     /// What an AppSync API's one stage is called here: it has none.
     pub const APPSYNC_STAGE: &str = "$default";
+
+    /// Whether the gateway gives an answer to all requests that it routes alike: a simple response, kept by route and not
+    /// by the method and path of the request too. (An IAM document names the asked method, whatever it is kept for.)
+    #[must_use]
+    pub fn keeps_routes(&self) -> bool {
+        let has_in_key = |variable: &str| {
+            let variable = IdentitySource::Context(variable.to_owned());
+            self.identity_sources.iter().any(|source| source.is(&variable))
+        };
+        self.result_ttl_seconds > 0
+            && self.response == ResponseForm::Simple
+            && !(has_in_key(IdentitySource::HTTP_METHOD) && has_in_key(IdentitySource::PATH))
+    }
 
     /// The names of its stages; for an AppSync API, [`Self::APPSYNC_STAGE`].
     pub fn stage_names(&self) -> impl Iterator<Item = &str> {

@@ -66,6 +66,8 @@ const REST_ALONE: [&str; 4] = ["identity.apiKey", "identity.apiKeyId", "resource
 impl IdentitySource {
     /// `$context.routeKey`: the gateway's own name of the route (HTTP and WebSocket APIs).
     pub const ROUTE_KEY: &str = "routeKey";
+    /// `$context.httpMethod`: the method of the request.
+    pub const HTTP_METHOD: &str = "httpMethod";
     /// `$context.path`: the path of the request.
     pub const PATH: &str = "path";
     /// `$context.identity.sourceIp`: the address that the request comes from.
@@ -256,6 +258,7 @@ mod tests {
         for known in [
             IdentitySource::ROUTE_KEY,
             IdentitySource::PATH,
+            IdentitySource::HTTP_METHOD,
             IdentitySource::SOURCE_IP,
             IdentitySource::CLIENT_CERT_SUBJECT,
         ] {
