@@ -80,7 +80,7 @@ impl Document {
             limits: Limits {
                 pattern_characters: limits.pattern_characters,
                 document_bytes: limits.bytes,
-                work: u64::try_from(limits.work).unwrap_or(u64::MAX),
+                work: limits.work,
             },
         };
         let recheck = |operation: &Operation, path: &RequestPath| {

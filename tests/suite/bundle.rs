@@ -1,8 +1,10 @@
 //! A bundle that does not hold together does not load, and every finding says where it stands and what to do.
 
 use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::deployment::DocumentLimits;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::fetch::read_bundle;
+use cedar_gate::iam::Limits;
 use serde::{Deserialize, Serialize};
 
 /// The bundle of the repository.
@@ -36,6 +38,16 @@ fn the_example_loads() {
     let bundle = Bundle::load(&example()).unwrap();
     assert_eq!(bundle.policy_versions().map(|version| version.name.as_str()).collect::<Vec<_>>(), ["v1"]);
     assert!(bundle.active("orders-rest", "prod").is_some());
+}
+
+/// The deployment states the limits before there is a compiler of documents; both speak of the same ones.
+#[test]
+fn the_limits_of_a_document_are_the_compilers_own() {
+    let (stated, limits) = (DocumentLimits::default(), Limits::DEFAULT);
+    assert_eq!(stated.pattern_characters, limits.pattern_characters);
+    assert_eq!(stated.bytes, limits.document_bytes);
+    assert_eq!(stated.work, limits.work);
+    assert!(!stated.escape_wildcards && !stated.expiry_condition);
 }
 
 #[derive(Deserialize, Serialize)]

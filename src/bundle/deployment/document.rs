@@ -1,5 +1,7 @@
 //! `[document]`: how large a document for a whole API may become, and what it may say.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -13,8 +15,9 @@ pub struct DocumentLimits {
     pub pattern_characters: usize,
     /// The most bytes of the document as JSON.
     pub bytes: usize,
-    /// The most work that finding and proving a document may take, in words of bits looked at; beyond that there is none.
-    pub work: usize,
+    /// The most work that a document and its proof may take, counted the same on every machine; beyond it there is no
+    /// document. See `Limits::work` of [`iam`](crate::iam).
+    pub work: u64,
     /// Whether a literal `*`, `?` or `$` is written as `${*}`, `${?}` or `${$}` (IAM user guide, "Policy variables: special
     /// characters"). Not verified on live AWS: whether API Gateway reads them so in an authorizer's document.
     pub escape_wildcards: bool,
@@ -30,8 +33,8 @@ impl DocumentLimits {
     /// A limit of ours, for want of a documented one: as many as the quota gives to a resource policy (developer guide,
     /// "API Gateway quotas for configuring and running a REST API").
     pub const BYTES: usize = 8_192;
-    /// A limit of ours: it bounds the time that the answer to a new principal takes to well under a tenth of a second.
-    pub const WORK: usize = 40_000_000;
+    /// A limit of ours, for well under a tenth of a second.
+    pub const WORK: u64 = 40_000_000;
 }
 
 impl Default for DocumentLimits {
@@ -58,35 +61,32 @@ pub(super) struct DocumentFile {
     expiry_condition: bool,
 }
 
-/// The least that can be said: shorter patterns do not hold an ARN up to its path, and a shorter document no guards.
-const LEAST_PATTERN_CHARACTERS: usize = 128;
-const LEAST_BYTES: usize = 1_024;
-/// Far above what an API needs: what bounds the size and the time of an answer cannot be written away.
-const MOST_BYTES: usize = 65_536;
-const MOST_WORK: usize = 1_000_000_000;
+/// Shorter patterns do not hold an ARN up to its path, and a shorter document no guards. What bounds the size and the time
+/// of an answer can be raised far above what an API needs, and not written away.
+const PATTERN_CHARACTERS: RangeInclusive<u64> = 128..=512;
+const BYTES: RangeInclusive<u64> = 1_024..=65_536;
+const WORK: RangeInclusive<u64> = 1..=1_000_000_000;
 
 pub(super) fn read(file: &DocumentFile, findings: &mut Findings<'_>) -> DocumentLimits {
-    let mut number =
-        |name: &str, written: Option<&Spanned<i64>>, least: usize, most: usize, unsaid: usize| {
-            let Some(written) = written else { return unsaid };
-            let read = usize::try_from(*written.get_ref()).ok().filter(|read| (least..=most).contains(read));
-            read.unwrap_or_else(|| {
-                let message = format!("{name} of a document cannot be {}", written.get_ref());
-                findings.note(PATH, Some(written.span()), message, format!("write {least} to {most}"));
-                unsaid
-            })
-        };
-    let most = DocumentLimits::PATTERN_CHARACTERS;
+    let mut number = |name: &str, written: Option<&Spanned<i64>>, allowed: RangeInclusive<u64>| {
+        let written = written?;
+        let read = u64::try_from(*written.get_ref()).ok().filter(|read| allowed.contains(read));
+        if read.is_none() {
+            let message = format!("{name} of a document cannot be {}", written.get_ref());
+            let help = format!("write {} to {}", allowed.start(), allowed.end());
+            findings.note(PATH, Some(written.span()), message, help);
+        }
+        read
+    };
+    let pattern_characters =
+        number("pattern_characters", file.pattern_characters.as_ref(), PATTERN_CHARACTERS);
+    let bytes = number("bytes", file.bytes.as_ref(), BYTES);
+    let work = number("work", file.work.as_ref(), WORK);
+    let size = |read: Option<u64>| read.and_then(|read| usize::try_from(read).ok());
     DocumentLimits {
-        pattern_characters: number(
-            "pattern_characters",
-            file.pattern_characters.as_ref(),
-            LEAST_PATTERN_CHARACTERS,
-            most,
-            most,
-        ),
-        bytes: number("bytes", file.bytes.as_ref(), LEAST_BYTES, MOST_BYTES, DocumentLimits::BYTES),
-        work: number("work", file.work.as_ref(), 1, MOST_WORK, DocumentLimits::WORK),
+        pattern_characters: size(pattern_characters).unwrap_or(DocumentLimits::PATTERN_CHARACTERS),
+        bytes: size(bytes).unwrap_or(DocumentLimits::BYTES),
+        work: work.unwrap_or(DocumentLimits::WORK),
         escape_wildcards: file.escape_wildcards,
         expiry_condition: file.expiry_condition,
     }
