@@ -42,7 +42,7 @@ pub(super) struct Cost {
 
 /// How much each denied row, and each row that no route serves, adds to the cost of allowing a candidate that matches it.
 /// Greedy covers are not the smallest ones; of the covers under several such weights the best is taken.
-const WEIGHTS: [(usize, usize); 4] = [(0, 0), (30, 0), (100, 5), (1_000, 50)];
+const WEIGHTS: [(usize, usize); 4] = [(0, 0), (30, 0), (100, 5), (1_000, 1_000)];
 
 impl Rows {
     pub(super) fn new(candidates: usize) -> Self {
