@@ -134,13 +134,13 @@ pub(crate) fn load(files: &SourceFiles) -> Bundle {
     })
 }
 
-/// The signed part of an access token as Cognito issues it, and its signature.
 /// A token of the issuer: the one of [`Subject`] but for its `iss`.
 pub(crate) fn signed_token(pair: &KeyPair, iss: &str) -> String {
     let (signed, signature) = sign(pair, iss);
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
+/// The signed part of an access token as Cognito issues it, and its signature.
 fn sign(pair: &KeyPair, iss: &str) -> (String, Vec<u8>) {
     let header = json!({ "kid": KEY_ID, "alg": "RS256" });
     let claims = json!({

@@ -201,8 +201,8 @@ impl Provider {
                 ending: Ending::NoSlash,
                 same_issuers: &[],
             },
-            // Google, "OpenID Connect": the issuer has its scheme or has it not; a Workspace's domain stands in `hd`, the one thing in a token that says to whom
-            // a person belongs.
+            // Google, "OpenID Connect": the issuer has its scheme or has it not; a Workspace's domain stands in `hd`, the one
+            // thing in a token that says to whom a person belongs.
             Self::Google => &Preset {
                 access: None,
                 id: KindPreset { audience: "aud", typ: TypRule::Jwt },
