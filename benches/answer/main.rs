@@ -14,6 +14,7 @@
     reason = "a benchmark reads clocks and files, reports on stdout and stops at whatever fails"
 )]
 
+mod document;
 mod growth;
 mod stages;
 mod subject;
@@ -71,6 +72,9 @@ fn main() -> ExitCode {
     trust::with(|one, many| report("trust", Some(TRUST_PROMISE), one, many));
     stages::with(&subject, |stages| report("stage", None, &raw, &stages));
     growth::with(&subject, |decisions| report("decision", None, &raw, &decisions));
+    if tables {
+        document::print(&subject.files);
+    }
     let (name, run) = &raw;
     criterion.bench_function(name, |bencher| bencher.iter(run));
     criterion.final_summary();

@@ -1,0 +1,255 @@
+//! What a document for a whole API costs: for a principal that nobody has asked for before, beside deciding each of its
+//! operations once; and where it is there already.
+//!
+//! The tables and policies are like those that people write: collections with items, some with an export beside the item and
+//! something below it; policies by role and tag, by verb, by tenant, about one's own items, and forbids with exceptions.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use cedar_gate::authorizer::Authorizer;
+use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::source::SourceFiles;
+use cedar_gate::decision::{Effect, Engine, PolicySlice};
+use cedar_gate::entities::{EntityFactory, HttpFacts, OperationEntities, Principal};
+use cedar_gate::path::RequestPath;
+use cedar_gate::route::Router;
+use cedar_policy as cedar;
+use cedar_policy::RestrictedExpression as Value;
+
+use crate::subject::load;
+
+const API: (&str, &str) = ("orders-rest", "prod");
+const COLLECTIONS: [&str; 20] = [
+    "orders", "users", "invoices", "products", "carts", "reports", "teams", "files", "notes", "plans",
+    "quotes", "claims", "tickets", "assets", "grants", "labels", "visits", "offers", "stores", "trips",
+];
+const ROLES: usize = 6;
+/// Principals that are asked for, each once a turn.
+const PRINCIPALS: usize = 60;
+const TURNS: usize = 5;
+
+/// Prints a table of times, for an API of each size.
+pub(crate) fn print(files: &SourceFiles) {
+    println!(
+        "{:<36}{:>10}{:>12}{:>10}{:>10}{:>8}",
+        "document: a new principal", "median us", "p99 us", "most us", "exact", "ratio"
+    );
+    for (operations, policies) in [(10, 15), (40, 60), (140, 200)] {
+        let subject = Subject::new(files, operations, policies);
+        let (mut decided, mut compiled, mut exact) = (Vec::new(), Vec::new(), 0);
+        for turn in 0..TURNS {
+            for principal in &subject.principals {
+                let started = Instant::now();
+                let allowed = subject.decide_each(principal);
+                decided.push(started.elapsed().as_secs_f64() * 1e6);
+                let started = Instant::now();
+                let document = subject.authorizer.document(API, "eu-west-1", principal);
+                compiled.push(started.elapsed().as_secs_f64() * 1e6);
+                let document = document.expect("the API has documents");
+                assert!(allowed <= operations, "an operation is allowed once");
+                exact += usize::from(turn == 0 && document.is_ok_and(|document| document.is_exact()));
+            }
+        }
+        let baseline = quantile(&mut decided, 50);
+        let name = format!("{operations} operations, {policies} policies");
+        for (name, times, exact) in [
+            (format!("{name}: decide each"), &mut decided, None),
+            (format!("{name}: document"), &mut compiled, Some(exact)),
+        ] {
+            let (median, p99, most) = (quantile(times, 50), quantile(times, 99), quantile(times, 100));
+            let exact = exact.map_or(String::new(), |exact: usize| format!("{exact}/{PRINCIPALS}"));
+            println!("{name:<36}{median:>10.0}{p99:>12.0}{most:>10.0}{exact:>10}{:>8.2}", median / baseline);
+        }
+    }
+    println!();
+}
+
+fn quantile(times: &mut [f64], percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).copied().unwrap_or(f64::NAN)
+}
+
+struct Subject {
+    authorizer: Authorizer,
+    factory: EntityFactory,
+    operations: Vec<(OperationEntities, PolicySlice)>,
+    paths: Vec<(String, RequestPath)>,
+    principals: Vec<Principal>,
+}
+
+impl Subject {
+    fn new(files: &SourceFiles, operations: usize, policies: usize) -> Self {
+        let bundle = load(&api(files, operations, policies));
+        let version = bundle.active(API.0, API.1).expect("a version is active");
+        let factory = EntityFactory::new(bundle.vocabulary(), &version.roles).expect("the vocabulary is one");
+        let engine = Engine::new(version.policies().clone());
+        let actions = bundle.schema().action_entities().expect("the actions make a hierarchy");
+        let prepared = bundle.routes().operations().iter().map(|operation| {
+            let entities = OperationEntities::new(operation, API.0, API.1, bundle.vocabulary(), &actions);
+            let entities = entities.expect("the operation has entities");
+            let slice = engine.slice(entities.action(), entities.route(), entities.entities());
+            (entities, slice.expect("the policies have ids"))
+        });
+        let operations = prepared.collect();
+        let paths = bundle.routes().operations().iter().map(|operation| {
+            let verb = operation.verb().expect("an operation of a REST API has a verb").as_str();
+            let path = operation.template().as_str().replace('{', "").replace('}', "-1");
+            (verb.to_owned(), path.parse().expect("the path is one"))
+        });
+        let paths = paths.collect();
+        let principals = (0..PRINCIPALS).map(principal).collect();
+        Self { factory, operations, paths, principals, authorizer: authorizer(bundle) }
+    }
+
+    /// How many operations are allowed, each decided for one path.
+    fn decide_each(&self, principal: &Principal) -> usize {
+        let bundle = self.authorizer.bundle();
+        let version = bundle.active(API.0, API.1).expect("a version is active");
+        let allowed = self.paths.iter().filter(|(verb, path)| {
+            let verb = verb.parse().expect("it is a verb");
+            let matched = bundle.routes().find(Router::Rest, &verb, path).expect("the route is there");
+            let (entities, slice) =
+                self.operations.get(matched.operation().id().index()).expect("each operation is prepared");
+            let request = self.factory.request(
+                principal.clone(),
+                entities,
+                &matched,
+                path.as_str(),
+                HttpFacts::default(),
+            );
+            slice.decide(&request.expect("the request is one"), version).effect() == Effect::Allow
+        });
+        allowed.count()
+    }
+}
+
+fn authorizer(bundle: Bundle) -> Authorizer {
+    Authorizer::new(bundle).expect("the bundle can be prepared")
+}
+
+/// A user with some of the roles.
+fn principal(number: usize) -> Principal {
+    let text = |text: String| Value::new_string(text);
+    let attributes = [
+        ("sub", text(format!("user-{number}"))),
+        ("issuer", text("dev".to_owned())),
+        ("scopes", Value::new_set([])),
+        ("claims", Value::new_record([]).expect("nothing is a record")),
+    ];
+    let roles = (0..ROLES).filter(|role| (number * 37 + 11) >> role & 1 == 1);
+    let parents = roles
+        .map(|role| format!("Role::\"r{role}\""))
+        .chain([format!("Tenant::\"t{}\"", number % 4)])
+        .map(|uid| uid.parse().expect("it is an entity's name"));
+    let uid: cedar::EntityUid =
+        format!("User::\"dev|user-{number}\"").parse().expect("it is an entity's name");
+    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    cedar::Entity::new(uid, attributes, parents.collect()).expect("the attributes are values")
+}
+
+/// The example bundle with other routes, roles and policies, and answers about the whole API.
+fn api(files: &SourceFiles, operations: usize, policies: usize) -> SourceFiles {
+    let mut made = SourceFiles::default();
+    let replaced = |path: &str| {
+        path.starts_with("policies/v1/") || path.starts_with("schema/routes.") || path.starts_with("tests/")
+    };
+    for path in files.paths().filter(|path| !replaced(path)) {
+        made.insert(path, files.bytes(path).expect("it is listed"));
+    }
+    let deployment = files.text("schema/authorizer.toml").expect("the bundle has the file");
+    made.insert("schema/authorizer.toml", deployment.replacen("\"request\"", "\"api\"", 1));
+    let routes = routes(operations);
+    let table = cedar_gate::route::RouteTable::from_toml(&routes).expect("the routes are a table");
+    made.insert("schema/routes.cedarschema", table.cedarschema());
+    made.insert("schema/routes.toml", routes);
+    let roles = (0..ROLES).map(|role| format!("[r{role}]\ndescription = \"Role {role}.\"\n"));
+    made.insert("policies/v1/roles.toml", roles.collect::<String>());
+    for issuer in files.paths_in("policies/issuers/", ".toml") {
+        let text = files.text(issuer).expect("it is listed");
+        let line = |line: &str| match line.starts_with("roles") {
+            true => "roles = { grant = [\"r0\"] }".to_owned(),
+            false => line.to_owned(),
+        };
+        made.insert(issuer, text.lines().map(line).collect::<Vec<_>>().join("\n"));
+    }
+    made.insert("policies/v1/all.cedar", all_policies(operations, policies));
+    made
+}
+
+/// The operations in their order: verb and path, the number of the collection.
+fn table(operations: usize) -> Vec<(&'static str, String, usize)> {
+    let collection = |number: usize, name: &str| {
+        let mut of_one = vec![
+            ("GET", format!("/{name}"), number),
+            ("POST", format!("/{name}"), number),
+            ("GET", format!("/{name}/{{id}}"), number),
+            ("PUT", format!("/{name}/{{id}}"), number),
+            ("DELETE", format!("/{name}/{{id}}"), number),
+        ];
+        if number % 2 == 0 {
+            of_one.push(("GET", format!("/{name}/export"), number));
+        }
+        if number % 3 == 0 {
+            of_one.push(("GET", format!("/{name}/{{id}}/lines"), number));
+            of_one.push(("GET", format!("/{name}/{{id}}/lines/{{line}}"), number));
+        }
+        if number % 3 == 1 {
+            of_one.push(("POST", format!("/{name}/{{id}}/cancel"), number));
+        }
+        of_one
+    };
+    let all = COLLECTIONS.iter().enumerate().flat_map(|(number, name)| collection(number, name));
+    all.take(operations).collect()
+}
+
+fn routes(operations: usize) -> String {
+    let mut by_path: Vec<(String, Vec<&str>, usize)> = Vec::new();
+    for (verb, path, number) in table(operations) {
+        match by_path.iter_mut().find(|(known, ..)| *known == path) {
+            Some((_, verbs, _)) => verbs.push(verb),
+            None => by_path.push((path, vec![verb], number)),
+        }
+    }
+    let mut text = String::new();
+    for (path, verbs, number) in by_path {
+        let tag = number % 4;
+        writeln!(text, "[[route]]\npath = {path:?}\nmethods = {verbs:?}\ntags = [\"g{tag}\"]")
+            .expect("it is memory");
+    }
+    text
+}
+
+fn all_policies(operations: usize, policies: usize) -> String {
+    let table = table(operations);
+    let with_id: Vec<&(&str, String, usize)> =
+        table.iter().filter(|(_, path, _)| path.contains("{id}")).collect();
+    let mut text = String::new();
+    for number in 0..policies {
+        let (role, tag, tenant) = (number * 5 % ROLES, number * 7 % 4, number % 4);
+        let (verb, path, _) = table.get(number * 13 % table.len()).expect("it is one of them");
+        let operation = format!("action == Action::\"{verb} {path}\"");
+        let (verb, path, _) = with_id.get(number * 11 % with_id.len()).expect("it is one of them");
+        let item = format!("action == Action::\"{verb} {path}\"");
+        let role = format!("principal in Role::\"r{role}\"");
+        let policy = match number % 10 {
+            0 => format!("permit ({role}, action, resource in Tag::\"g{tag}\");"),
+            1 => format!("permit ({role}, action in Action::\"read\", resource in Tag::\"g{tag}\");"),
+            2 => format!("permit ({role}, {operation}, resource);"),
+            3 => {
+                format!("permit (principal, {item}, resource) when {{ context.params.id == principal.sub }};")
+            }
+            4 => format!("forbid (principal, {operation}, resource) unless {{ {role} }};"),
+            5 => format!("permit (principal in Tenant::\"t{tenant}\", {operation}, resource);"),
+            6 => format!("permit ({role}, {item}, resource) when {{ context.params.id like \"pub-*\" }};"),
+            7 => format!(
+                "forbid (principal in Tenant::\"t{tenant}\", action in Action::\"write\", resource in Tag::\"g{tag}\") unless {{ {role} }};"
+            ),
+            8 => format!("forbid (principal, {item}, resource) when {{ context.params.id == \"secret\" }};"),
+            _ => format!("permit ({role}, action == Action::\"GET /orders\", resource);"),
+        };
+        writeln!(text, "@id(\"p{number}\")\n{policy}\n").expect("it is memory");
+    }
+    text
+}
