@@ -5,6 +5,7 @@ pub mod eval;
 pub mod issuer_file;
 pub mod jws_batch;
 pub mod mint;
+pub mod whole_api;
 
 use serde_json::Value;
 

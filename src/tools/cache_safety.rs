@@ -14,15 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy as cedar;
 use serde_json::Value;
 
+use crate::authorizer::Authorizer;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::{self, AnswerScope, Api, ApiKind, IdentitySource, ResponseForm};
 use crate::bundle::finding::{Finding, Findings};
 use crate::bundle::policies::{PolicyNote, PolicyVersion};
 use crate::bundle::source::SourceFiles;
 use crate::bundle::vocabulary::HttpShape;
-use crate::decision::{Engine, PolicySlice};
+use crate::decision::Engine;
 use crate::entities::OperationEntities;
-use crate::grants::GrantPlan;
+use crate::grants::VolatileRead;
 use crate::route::{Operation, OperationId};
 
 /// Something about an API's cache that a person should know.
@@ -61,11 +62,12 @@ pub struct CacheError(String);
 ///
 /// # Errors
 /// [`CacheError`]
-pub fn check(bundle: &Bundle, files: &SourceFiles) -> Result<Vec<CacheFinding>, CacheError> {
+pub fn check(authorizer: &Authorizer, files: &SourceFiles) -> Result<Vec<CacheFinding>, CacheError> {
+    let bundle = authorizer.bundle();
     let mut found = Vec::new();
     for api in bundle.deployment().apis.iter().filter(|api| api.result_ttl_seconds > 0) {
+        let reads = reads(authorizer, api)?;
         let mut report = Report { bundle, files, api, found: Vec::new() };
-        let reads = reads(bundle, api)?;
         // Who reads a header asks first whether there are headers: that is told with the header.
         let is_told = |read: &Read, operations: &BTreeSet<OperationId>| {
             let mut parts = reads.iter().filter(|(other, _)| other.is_part_of(read));
@@ -103,56 +105,51 @@ impl Read {
 }
 
 /// What decisions of an API can depend on beyond what its answers tell, with the operations.
-fn reads(bundle: &Bundle, api: &Api) -> Result<BTreeMap<Read, BTreeSet<OperationId>>, CacheError> {
-    let name = |name: &str| name.parse::<cedar::EntityTypeName>().map_err(|error| failed(&error));
-    let anyone = [name("User")?, name("Client")?];
-    let operations = bundle.routes().operations();
+fn reads(authorizer: &Authorizer, api: &Api) -> Result<BTreeMap<Read, BTreeSet<OperationId>>, CacheError> {
+    let bundle = authorizer.bundle();
     let mut reads: BTreeMap<Read, BTreeSet<OperationId>> = BTreeMap::new();
     for stage in api.stage_names() {
         let Some(version) = bundle.active(&api.name, stage) else { continue };
-        let Stage { slices, plan } = Stage::new(bundle, api, stage, version)?;
-        let mut add = |operation: OperationId, policy: String, fact: String| {
+        let Some(volatile) = authorizer.volatile_reads((&api.name, stage)) else { continue };
+        let of_path = match tells_no_path(api) {
+            true => path_readers(bundle, api, stage, version)?,
+            false => Vec::new(),
+        };
+        for VolatileRead { operation, policy, fact } in volatile.map_err(failed)?.into_iter().chain(of_path) {
             let read = Read { version: version.name.clone(), policy, fact };
             reads.entry(read).or_default().insert(operation);
-        };
-        let volatile = plan.volatile_reads(bundle.routes(), bundle.schema(), &anyone);
-        for read in volatile.map_err(|error| failed(&error))? {
-            add(read.operation, read.policy, read.fact);
-        }
-        for (operation, slice) in operations.iter().zip(&slices).filter(|_| tells_no_path(api)) {
-            for policy in slice.policies() {
-                let facts = path_reads(policy);
-                facts.into_iter().for_each(|fact| add(operation.id(), policy.id().to_string(), fact));
-            }
         }
     }
     Ok(reads)
 }
 
-/// A stage of an API: for each operation the policies that can apply, in the order of the route table.
-struct Stage {
-    slices: Vec<PolicySlice>,
-    plan: GrantPlan,
-}
-
-impl Stage {
-    fn new(bundle: &Bundle, api: &Api, stage: &str, version: &PolicyVersion) -> Result<Self, CacheError> {
-        let actions = bundle.schema().action_entities().map_err(|error| failed(&error))?;
-        let engine = Engine::new(version.policies().clone());
-        let (mut operations, mut slices) = (Vec::new(), Vec::new());
-        for operation in bundle.routes().operations() {
-            let entities = OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions)
-                .map_err(|error| failed(&error))?;
-            let slice = engine.slice(entities.action(), entities.route(), entities.entities());
-            slices.push(slice.map_err(|error| failed(&error))?);
-            operations.push(entities);
+/// What each operation's policies mention of the path.
+fn path_readers(
+    bundle: &Bundle,
+    api: &Api,
+    stage: &str,
+    version: &PolicyVersion,
+) -> Result<Vec<VolatileRead>, CacheError> {
+    let actions = bundle.schema().action_entities().map_err(failed)?;
+    let engine = Engine::new(version.policies().clone());
+    let mut readers = Vec::new();
+    for operation in bundle.routes().operations() {
+        let entities = OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions);
+        let entities = entities.map_err(failed)?;
+        let slice = engine.slice(entities.action(), entities.route(), entities.entities()).map_err(failed)?;
+        for policy in slice.policies() {
+            let facts = path_reads(policy).into_iter();
+            readers.extend(facts.map(|fact| VolatileRead {
+                operation: operation.id(),
+                policy: policy.id().to_string(),
+                fact,
+            }));
         }
-        let plan = GrantPlan::new(operations.iter().zip(&slices)).map_err(|error| failed(&error))?;
-        Ok(Self { slices, plan })
     }
+    Ok(readers)
 }
 
-fn failed(error: &dyn std::fmt::Display) -> CacheError {
+fn failed(error: impl std::fmt::Display) -> CacheError {
     CacheError(error.to_string())
 }
 

@@ -1,8 +1,10 @@
 //! What the gateway's cache would make wrong is found before it does: which policy, by which fact, for which operations.
 
-use cedar_gate::bundle::Bundle;
+use cedar_gate::authorizer::Authorizer;
 use cedar_gate::bundle::source::SourceFiles;
-use cedar_gate::tools::cache_safety::{Severity, check};
+use cedar_gate::bundle::{Bundle, ROUTES_SCHEMA, load_route_table};
+use cedar_gate::tools::cache_safety::{self, Severity};
+use cedar_gate::tools::whole_api;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::example;
@@ -17,6 +19,9 @@ struct Case {
     what: String,
     /// The lines of the one API, beside its name, account and id.
     api: String,
+    /// Routes beside those of the example.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    routes: String,
     /// A policy beside those of the example.
     #[serde(default)]
     policy: String,
@@ -35,6 +40,10 @@ fn bundle(case: &Case) -> SourceFiles {
          query?: { tier?: String }, stage_variables?: { tier?: String },\n",
     );
     files.insert("schema/gateway.cedarschema", schema);
+    let routes = format!("{}\n{}", files.text("schema/routes.toml").unwrap(), case.routes);
+    files.insert("schema/routes.toml", routes);
+    let generated = load_route_table(&files).unwrap().cedarschema();
+    files.insert(ROUTES_SCHEMA, generated);
     files.insert("policies/v1/volatile.cedar", case.policy.as_str());
     files
 }
@@ -42,12 +51,22 @@ fn bundle(case: &Case) -> SourceFiles {
 fn found(case: &Case) -> Vec<String> {
     let files = bundle(case);
     let bundle = Bundle::load(&files).unwrap_or_else(|errors| panic!("{}: {errors}", case.what));
-    let found = check(&bundle, &files).unwrap();
+    let authorizer = Authorizer::new(bundle).unwrap();
+    let kept = cache_safety::check(&authorizer, &files).unwrap();
     let line = |severity, finding: &dyn std::fmt::Display| match severity {
         Severity::Error => format!("error: {finding}"),
         Severity::Warning => format!("warning: {finding}"),
     };
-    found.iter().map(|found| line(found.severity, &found.finding)).collect()
+    let mut found: Vec<String> = kept.iter().map(|found| line(found.severity, &found.finding)).collect();
+    for documents in whole_api::check(&authorizer, &files).unwrap() {
+        let unstated = documents.unstated.iter();
+        found.extend(unstated.map(|unstated| line(Severity::Warning, &unstated.finding)));
+        let whole_api::ApiDocuments { principals, exact, exact_but_for_collisions, .. } = documents;
+        found.push(format!(
+            "documents of {principals}: {exact} exact, {exact_but_for_collisions} but for collisions"
+        ));
+    }
+    found
 }
 
 /// `UPDATE_GOLDEN=1 cargo test cache_safety` writes `found`.

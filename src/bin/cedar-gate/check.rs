@@ -11,6 +11,7 @@ use cedar_gate::bundle::propagation::Delay;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::jose::TrustedIssuer;
 use cedar_gate::tools::cache_safety::{self, CacheFinding, Severity};
+use cedar_gate::tools::whole_api::{self, ApiDocuments, Unstated};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -63,9 +64,44 @@ struct Report<'a> {
     bundle: Option<&'a str>,
     findings: Vec<FindingReport<'a>>,
     warnings: Vec<FindingReport<'a>>,
+    /// Of each API whose answers are about the whole of it and are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    documents: Vec<DocumentsReport<'a>>,
     /// How soon each API refuses what is believed no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     delays: Option<Vec<ApiDelays<'a>>>,
+}
+
+/// What a document does not state, and to whom.
+#[derive(Serialize)]
+struct UnstatedReport<'a> {
+    api: &'a str,
+    /// Null where there is no document at all.
+    operation: Option<&'a str>,
+    witness: Option<&'a str>,
+    principals: &'a [String],
+}
+
+/// What the documents of an API are like, for the principals that were tried.
+#[derive(Serialize)]
+struct DocumentsReport<'a> {
+    api: &'a str,
+    principals: usize,
+    exact: usize,
+    exact_but_for_collisions: usize,
+    longest_bytes: usize,
+}
+
+impl<'a> From<&'a ApiDocuments> for DocumentsReport<'a> {
+    fn from(documents: &'a ApiDocuments) -> Self {
+        Self {
+            api: &documents.api,
+            principals: documents.principals,
+            exact: documents.exact,
+            exact_but_for_collisions: documents.exact_but_for_collisions,
+            longest_bytes: documents.longest,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -121,7 +157,15 @@ struct FindingReport<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
     #[serde(flatten)]
-    cache: Option<CacheReport<'a>>,
+    about: Option<About<'a>>,
+}
+
+/// What a finding is about that is no mistake in a file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum About<'a> {
+    Cache(CacheReport<'a>),
+    Document(UnstatedReport<'a>),
 }
 
 /// What a finding about kept answers is about.
@@ -138,7 +182,7 @@ impl<'a> From<&'a Finding> for FindingReport<'a> {
     fn from(finding: &'a Finding) -> Self {
         let (line, column) = finding.position.unzip();
         let (message, help) = (finding.message.as_str(), finding.help.as_deref());
-        Self { file: &finding.file, line, column, message, help, cache: None }
+        Self { file: &finding.file, line, column, message, help, about: None }
     }
 }
 
@@ -150,7 +194,19 @@ impl<'a> From<&'a CacheFinding> for FindingReport<'a> {
             fact: &found.fact,
             operations: &found.operations,
         };
-        Self { cache: Some(cache), ..Self::from(&found.finding) }
+        Self { about: Some(About::Cache(cache)), ..Self::from(&found.finding) }
+    }
+}
+
+impl<'a> From<&'a Unstated> for FindingReport<'a> {
+    fn from(found: &'a Unstated) -> Self {
+        let unstated = UnstatedReport {
+            api: &found.api,
+            operation: found.operation.as_deref(),
+            witness: found.witness.as_deref(),
+            principals: &found.principals,
+        };
+        Self { about: Some(About::Document(unstated)), ..Self::from(&found.finding) }
     }
 }
 
@@ -160,45 +216,61 @@ pub(crate) fn run(root: &Path, format: Format, args: Args) -> Result<Answer, Fai
         Ok(bundle) => bundle,
         Err(errors) => return refused(errors.findings(), &files, format),
     };
-    let kept = cache_safety::check(&bundle, &files).map_err(|error| Failure::Message(error.to_string()))?;
+    // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
+    let failed = |error: &dyn std::fmt::Display| Failure::Message(error.to_string());
+    let authorizer = Authorizer::new(bundle).map_err(|error| failed(&error))?;
+    let bundle = authorizer.bundle();
+    let kept = cache_safety::check(&authorizer, &files).map_err(|error| failed(&error))?;
+    let documents = whole_api::check(&authorizer, &files).map_err(|error| failed(&error))?;
     let of = |severity| kept.iter().filter(move |found| found.severity == severity);
-    let (errors, warnings) = (of(Severity::Error).count(), of(Severity::Warning).count());
+    let unstated = || documents.iter().flat_map(|documents| &documents.unstated);
+    let (errors, warnings) =
+        (of(Severity::Error).count(), of(Severity::Warning).count() + unstated().count());
     let is_ok = errors == 0 && (warnings == 0 || !args.deny_warnings);
     match format {
         Format::Json => {
             let apis = bundle.deployment().apis.iter();
+            let warnings = of(Severity::Warning).map(FindingReport::from);
             let report = Report {
                 ok: is_ok,
                 bundle: Some(bundle.digest()),
                 findings: of(Severity::Error).map(FindingReport::from).collect(),
-                warnings: of(Severity::Warning).map(FindingReport::from).collect(),
-                delays: Some(apis.map(|api| ApiDelays::of(api, &bundle)).collect()),
+                warnings: warnings.chain(unstated().map(FindingReport::from)).collect(),
+                documents: documents.iter().map(DocumentsReport::from).collect(),
+                delays: Some(apis.map(|api| ApiDelays::of(api, bundle)).collect()),
             };
             shell::print_json(SCHEMA, &report)?;
         }
         Format::Text => {
-            let findings = |severity| of(severity).map(|found| found.finding.clone()).collect::<Vec<_>>();
-            let errors = shell::snippets(&findings(Severity::Error), &files);
-            shell::print(&(errors + &shell::warnings(&findings(Severity::Warning), &files)))?;
+            let findings = |severity| of(severity).map(|found| found.finding.clone());
+            let errors: Vec<Finding> = findings(Severity::Error).collect();
+            let warnings = findings(Severity::Warning).chain(unstated().map(|found| found.finding.clone()));
+            let warnings: Vec<Finding> = warnings.collect();
+            shell::print(&(shell::snippets(&errors, &files) + &shell::warnings(&warnings, &files)))?;
         }
     }
-    let (summary, delays) = (summary(&bundle), delays_as_text(&bundle));
-    // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
-    Authorizer::new(bundle).map_err(|error| Failure::Message(error.to_string()))?;
-    let counts = [(errors, "finding"), (warnings, "warning")];
-    let counts: Vec<String> = counts
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| shell::count(count, what))
-        .collect();
+    let counts = [(errors, "finding"), (warnings, "warning")].into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, what)| shell::count(count, what)).collect();
     if !is_ok {
         shell::talk(&format!("{} {}", "failed:".red().bold(), counts.join(", ")));
         return Ok(Answer::No);
     }
     let counts: String = counts.iter().map(|count| format!("{count}; ")).collect();
-    shell::talk(&format!("{} {counts}{summary}", "ok:".green().bold()));
-    delays.iter().for_each(|line| shell::talk(line));
+    shell::talk(&format!("{} {counts}{}", "ok:".green().bold(), summary(bundle)));
+    documents.iter().for_each(|documents| shell::talk(&documents_as_text(documents)));
+    delays_as_text(bundle).iter().for_each(|line| shell::talk(line));
     Ok(Answer::Yes)
+}
+
+/// What the documents of an API are like, for the principals that were tried.
+fn documents_as_text(documents: &ApiDocuments) -> String {
+    format!(
+        "  one document says what Cedar says of the whole API to {} of {}; at most {} bytes; {}",
+        documents.exact,
+        shell::count(documents.principals, "principal"),
+        documents.longest,
+        documents.api
+    )
 }
 
 /// What is wrong with a bundle that does not load.
@@ -206,7 +278,14 @@ fn refused(findings: &[Finding], files: &SourceFiles, format: Format) -> Result<
     match format {
         Format::Json => {
             let findings = findings.iter().map(FindingReport::from).collect();
-            let report = Report { ok: false, bundle: None, findings, warnings: Vec::new(), delays: None };
+            let report = Report {
+                ok: false,
+                bundle: None,
+                findings,
+                warnings: Vec::new(),
+                documents: Vec::new(),
+                delays: None,
+            };
             shell::print_json(SCHEMA, &report)?;
         }
         Format::Text => shell::print(&shell::snippets(findings, files))?,

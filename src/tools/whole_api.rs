@@ -1,0 +1,291 @@
+//! Which grants no document for the whole API states, found before somebody is refused: documents for the principals that
+//! policies tell apart by their roles.
+//!
+//! A `User` and a `Client` get a document for each role that exists, for none and for all of them together; without a
+//! tenant, without scopes, and with empty values for the claims that the schema requires. Who has two roles of three, or a
+//! claim that a policy compares, can get another document, which can state less.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use cedar_policy as cedar;
+use cedar_policy::RestrictedExpression as Value;
+
+use crate::authorizer::Authorizer;
+use crate::bundle::Bundle;
+use crate::bundle::deployment::{self, AnswerScope, Api};
+use crate::bundle::finding::{Finding, Findings};
+use crate::bundle::policies::PolicyVersion;
+use crate::bundle::source::SourceFiles;
+use crate::bundle::vocabulary::{ClaimKind, PrincipalShape};
+use crate::entities::{EntityError, Principal};
+use crate::iam::{Compiled, WithheldCause};
+use crate::route::{Operation, OperationId, Segment};
+
+/// The region of the ARNs, which is not known here: the longest name, so that no document is longer than is said.
+const REGION: &str = "ap-southeast-1";
+
+/// The most roles that are tried one by one.
+pub const MAX_ROLES: usize = 32;
+
+/// What the documents of one API are like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiDocuments {
+    /// The API's alias.
+    pub api: String,
+    /// How many principals were tried in all stages.
+    pub principals: usize,
+    /// How many of them get a document that says what Cedar says.
+    pub exact: usize,
+    /// How many get one that does so but for parameters that equal a literal segment of the table.
+    pub exact_but_for_collisions: usize,
+    /// The length of the longest document, in bytes.
+    pub longest: usize,
+    /// What is allowed by Cedar and not stated by their documents.
+    pub unstated: Vec<Unstated>,
+}
+
+/// Something that no document states for a principal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unstated {
+    /// The API's alias.
+    pub api: String,
+    /// The operation; `None` where there is no document at all.
+    pub operation: Option<String>,
+    /// A shortest request that is denied.
+    pub witness: Option<String>,
+    /// To whom.
+    pub principals: Vec<String>,
+    /// What to say about it.
+    pub finding: Finding,
+}
+
+/// The documents of each API whose answers are about the whole of it and are kept.
+///
+/// # Errors
+/// [`EntityError`], a defect of ours: what the schema declares can be made.
+pub fn check(authorizer: &Authorizer, files: &SourceFiles) -> Result<Vec<ApiDocuments>, EntityError> {
+    let apis = authorizer.bundle().deployment().apis.iter();
+    let kept = apis.filter(|api| api.scope == AnswerScope::Api && api.result_ttl_seconds > 0);
+    kept.map(|api| Ok(Tried::new(authorizer, api)?.report(authorizer.bundle(), files))).collect()
+}
+
+/// Why a principal's document does not state what Cedar allows.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Lack {
+    /// This much of an operation.
+    Of(OperationId, WithheldCause),
+    /// All of it.
+    NoDocument(String),
+}
+
+/// What came of trying the principals of an API.
+struct Tried<'b> {
+    api: &'b Api,
+    principals: usize,
+    exact: usize,
+    exact_but_for_collisions: usize,
+    longest: usize,
+    /// With the first witness, and to whom.
+    lacks: BTreeMap<Lack, (Option<String>, Vec<String>)>,
+}
+
+impl<'b> Tried<'b> {
+    fn new(authorizer: &Authorizer, api: &'b Api) -> Result<Self, EntityError> {
+        let bundle = authorizer.bundle();
+        let lacks = BTreeMap::new();
+        let mut tried = Self { api, principals: 0, exact: 0, exact_but_for_collisions: 0, longest: 0, lacks };
+        let mut versions: HashSet<&str> = HashSet::new();
+        for stage in api.stage_names() {
+            let Some(version) = bundle.active(&api.name, stage) else { continue };
+            // Another stage of the same version differs in nothing but what `resource.stage` says.
+            if !versions.insert(&version.name) {
+                continue;
+            }
+            for (who, principal) in principals(bundle, version)? {
+                if let Some(compiled) = authorizer.document((&api.name, stage), REGION, &principal) {
+                    tried.add(&who, compiled.as_deref());
+                }
+            }
+        }
+        Ok(tried)
+    }
+
+    fn add(&mut self, who: &str, compiled: Result<&Compiled, &String>) {
+        self.principals += 1;
+        let mut lack = |lack: Lack, witness: Option<String>| {
+            let (_, principals) = self.lacks.entry(lack).or_insert_with(|| (witness, Vec::new()));
+            if principals.last().is_none_or(|last| last != who) {
+                principals.push(who.to_owned());
+            }
+        };
+        match compiled {
+            Err(error) => lack(Lack::NoDocument(error.clone()), None),
+            Ok(compiled) => {
+                self.longest = self.longest.max(compiled.bytes);
+                self.exact += usize::from(compiled.is_exact());
+                self.exact_but_for_collisions +=
+                    usize::from(!compiled.is_exact() && compiled.is_exact_but_for_collisions());
+                for withheld in &compiled.withheld {
+                    match withheld.cause {
+                        // Told policy by policy, whoever asks: `cache_safety`.
+                        WithheldCause::NeedsFacts(_) => {}
+                        WithheldCause::Inexpressible
+                        | WithheldCause::Collision
+                        | WithheldCause::Unwritable
+                        | WithheldCause::TooLarge => {
+                            let cause = withheld.cause.clone();
+                            lack(Lack::Of(withheld.operation, cause), Some(withheld.witness.clone()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn report(self, bundle: &Bundle, files: &SourceFiles) -> ApiDocuments {
+        let mut unstated = Vec::new();
+        for (lack, (witness, principals)) in &self.lacks {
+            let operation = match lack {
+                Lack::Of(id, _) => bundle.routes().operation(*id),
+                Lack::NoDocument(_) => None,
+            };
+            let (message, help) = self.words(lack, operation, witness.as_deref(), principals);
+            let mut findings = Findings::new(files);
+            findings.note_text(deployment::PATH, &self.api.name, message, help);
+            unstated.extend(findings.into_vec().into_iter().map(|finding| Unstated {
+                api: self.api.name.clone(),
+                operation: operation.map(|operation| operation.name().to_owned()),
+                witness: witness.clone(),
+                principals: principals.clone(),
+                finding,
+            }));
+        }
+        ApiDocuments {
+            api: self.api.name.clone(),
+            principals: self.principals,
+            exact: self.exact,
+            exact_but_for_collisions: self.exact_but_for_collisions,
+            longest: self.longest,
+            unstated,
+        }
+    }
+
+    /// What a person is told, and what to do.
+    fn words(
+        &self,
+        lack: &Lack,
+        operation: Option<&Operation>,
+        witness: Option<&str>,
+        principals: &[String],
+    ) -> (String, String) {
+        let api = &self.api.name;
+        let whom = some_of(principals);
+        let (name, witness) = (operation.map_or("", Operation::name), witness.unwrap_or_default());
+        let request = match witness == name {
+            true => format!("`{name}`"),
+            false => format!("`{witness}` (`{name}`)"),
+        };
+        let denied = format!("API `{api}` denies {request} to {whom}");
+        let uncached = "give it an authorizer without a cache, or write result_ttl_seconds = 0";
+        match lack {
+            Lack::NoDocument(error) => (
+                format!("API `{api}` answers {whom} about the asked method alone: {error}"),
+                format!("raise the limits in [document], or {uncached}"),
+            ),
+            Lack::Of(_, WithheldCause::Collision) => (
+                format!("{denied}: its parameter has the value of a segment of another route"),
+                format!("do not give such names to things, or {uncached}"),
+            ),
+            Lack::Of(_, WithheldCause::Unwritable) => (
+                format!("{denied}: no pattern tells it from a text with `*`, `?` or `$` that a policy names"),
+                format!(
+                    "write escape_wildcards = true in [document] (not verified on live AWS), or {uncached}"
+                ),
+            ),
+            Lack::Of(_, WithheldCause::TooLarge) => (
+                format!("{denied}: with it the document would be too large"),
+                format!("raise `bytes` in [document], or {uncached}"),
+            ),
+            Lack::Of(_, WithheldCause::Inexpressible | WithheldCause::NeedsFacts(_)) => (
+                format!("{denied}: no pattern tells it from what is to be denied below or beside it"),
+                match operation.and_then(literal_leaf) {
+                    Some(leaf) => format!("let the route end in a literal, as `{leaf}` does, or {uncached}"),
+                    None => uncached.to_owned(),
+                },
+            ),
+        }
+    }
+}
+
+/// The operation's path with a literal at its end, where it has none: a pattern can then tell it from what is below it.
+fn literal_leaf(operation: &Operation) -> Option<String> {
+    match operation.template().segments().last() {
+        Some(Segment::Parameter(_)) => Some(format!("{}/details", operation.template())),
+        Some(Segment::Literal(_) | Segment::Greedy(_)) | None => None,
+    }
+}
+
+/// The most principals that a message names.
+const NAMED: usize = 3;
+
+fn some_of(principals: &[String]) -> String {
+    let named = principals.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match principals.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// The principals that are tried, each with a name for people.
+fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, Principal)>, EntityError> {
+    let names: Vec<&str> = version.roles.names().collect();
+    let mut sets = vec![("without a role".to_owned(), Vec::new())];
+    sets.extend(names.iter().take(MAX_ROLES).map(|name| (format!("with role {name}"), vec![*name])));
+    if names.len() > 1 {
+        sets.push(("with every role".to_owned(), names));
+    }
+    let vocabulary = bundle.vocabulary();
+    let mut principals = Vec::new();
+    for (kind, shape) in [("User", &vocabulary.user), ("Client", &vocabulary.client)] {
+        for (with, roles) in &sets {
+            let held = roles.iter().flat_map(|role| version.roles.closure(role));
+            let parents = held.map(|role| uid("Role", role)).collect::<Result<HashSet<_>, _>>()?;
+            let entity = cedar::Entity::new(uid(kind, "somebody")?, attributes(shape)?, parents);
+            principals.push((format!("a {kind} {with}"), entity.map_err(cedar_error)?));
+        }
+    }
+    Ok(principals)
+}
+
+/// What the schema requires of a principal, with empty values; the authorizer always gives the first three.
+fn attributes(shape: &PrincipalShape) -> Result<HashMap<String, Value>, EntityError> {
+    let text = |text: &str| Value::new_string(text.to_owned());
+    let given = [("sub", text("somebody")), ("issuer", text("an issuer")), ("scopes", Value::new_set([]))];
+    let mut attributes: HashMap<String, Value> = given
+        .into_iter()
+        .filter(|(name, _)| shape.attributes.contains(*name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    if let Some(declared) = &shape.claims {
+        let required = declared.iter().filter(|(_, claim)| claim.required).map(|(name, claim)| {
+            let value = match claim.kind {
+                ClaimKind::String => text(""),
+                ClaimKind::Long => Value::new_long(0),
+                ClaimKind::Bool => Value::new_bool(false),
+                ClaimKind::SetOfString => Value::new_set([]),
+            };
+            (name.clone(), value)
+        });
+        attributes.insert("claims".to_owned(), Value::new_record(required).map_err(cedar_error)?);
+    }
+    Ok(attributes)
+}
+
+fn uid(kind: &str, id: &str) -> Result<cedar::EntityUid, EntityError> {
+    let kind = kind.parse::<cedar::EntityTypeName>().map_err(cedar_error)?;
+    Ok(cedar::EntityUid::from_type_name_and_id(kind, cedar::EntityId::new(id)))
+}
+
+fn cedar_error(error: impl std::fmt::Display) -> EntityError {
+    EntityError::Cedar(error.to_string())
+}
