@@ -36,6 +36,8 @@ mod loopback;
 #[cfg(feature = "cli")]
 mod opaque;
 #[cfg(feature = "cli")]
+mod oracle;
+#[cfg(feature = "cli")]
 mod pipeline;
 #[cfg(feature = "cli")]
 mod probe;
