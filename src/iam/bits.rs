@@ -49,6 +49,15 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(ours, theirs)| *ours &= !theirs);
     }
 
+    pub(super) fn keep_only(&mut self, other: &Self) {
+        let theirs = other.0.iter().copied().chain(std::iter::repeat(0));
+        self.0.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours &= theirs);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count_common(self)
+    }
+
     pub(super) fn words(&self) -> &[u64] {
         &self.0
     }

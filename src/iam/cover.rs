@@ -13,6 +13,7 @@ pub(super) struct Rows {
     /// By row: the candidates that match it.
     matched: Vec<Bits>,
     granted: Bits,
+    collisions: Bits,
     denied: Bits,
     free: Bits,
 }
@@ -65,7 +66,8 @@ impl Rows {
             Label::Allow => self.granted.insert(row),
             Label::Deny | Label::Unknown | Label::Unwritable => self.denied.insert(row),
             Label::Free => self.free.insert(row),
-            Label::Collision | Label::Dropped => {}
+            Label::Collision => self.collisions.insert(row),
+            Label::Dropped => {}
         }
         self.labels.push(label);
         self.matched.push(candidates);
@@ -77,14 +79,17 @@ impl Rows {
     /// the candidates whose denied rows are all matched by some of N. Every right document over the candidates denies only
     /// of N, so it allows only of P; both sets are the largest there can be. So a granted row that none of P
     /// matches is one that no document over these candidates grants, and all other granted rows are granted here.
+    ///
+    /// Rows that may be withheld for a collision count as granted, but for those that stand in the way of a granted row.
     pub(super) fn choose(
         &self,
         costs: &[Cost],
         preference: Preference,
         work: &mut Work,
     ) -> Result<Choice, WorkLimit> {
-        let (allowable, deniable) = self.usable();
-        let coverable = (0..self.len()).filter(|row| self.granted.contains(*row));
+        let granted = self.granted_with_collisions(work)?;
+        let (allowable, deniable) = self.usable(&granted);
+        let coverable = (0..self.len()).filter(|row| granted.contains(*row));
         let coverable: Bits = coverable
             .filter(|row| self.matched.get(*row).is_some_and(|candidates| candidates.intersects(&allowable)))
             .collect();
@@ -127,11 +132,69 @@ impl Rows {
         Ok(best.map(|(_, choice)| choice).unwrap_or_default())
     }
 
+    /// The granted rows, and of the collisions those that can stay granted: for each granted row that no candidate can be
+    /// allowed for, the fewest collisions are given up that make one allowable, if any do.
+    fn granted_with_collisions(&self, work: &mut Work) -> Result<Bits, WorkLimit> {
+        let mut granted = self.granted.clone();
+        granted.insert_all(&self.collisions);
+        if self.collisions.is_empty() {
+            return Ok(granted);
+        }
+        for row in (0..self.len()).filter(|row| self.granted.contains(*row)) {
+            let (allowable, deniable) = self.usable(&granted);
+            let Some(matched) = self.matched.get(row).filter(|matched| !matched.intersects(&allowable))
+            else {
+                continue;
+            };
+            let candidates: Vec<usize> =
+                (0..self.columns.len()).filter(|index| matched.contains(*index)).collect();
+            work.spend(candidates.len() * self.len() + self.columns.len() * (1 + granted.words().len()))?;
+            let in_the_way = candidates
+                .iter()
+                .filter_map(|candidate| self.in_the_way(*candidate, &granted, &deniable, work));
+            let fewest =
+                in_the_way.collect::<Result<Vec<Bits>, WorkLimit>>()?.into_iter().min_by_key(Bits::count);
+            granted.remove_all(&fewest.unwrap_or_default());
+        }
+        Ok(granted)
+    }
+
+    /// The collisions to give up so that a candidate can be allowed; `None` if that is not enough.
+    fn in_the_way(
+        &self,
+        candidate: usize,
+        granted: &Bits,
+        deniable: &Bits,
+        work: &mut Work,
+    ) -> Option<Result<Bits, WorkLimit>> {
+        let mut given_up = Bits::default();
+        let column = self.columns.get(candidate)?;
+        for row in (0..self.len()).filter(|row| column.contains(*row) && self.denied.contains(*row)) {
+            let matched = self.matched.get(row)?;
+            if matched.intersects(deniable) {
+                continue;
+            }
+            if let Err(limit) = work.spend(self.columns.len()) {
+                return Some(Err(limit));
+            }
+            let denying = self
+                .columns
+                .iter()
+                .enumerate()
+                .filter(|(index, rows)| matched.contains(*index) && !rows.intersects(&self.granted));
+            let least = denying.map(|(_, rows)| rows).min_by_key(|rows| rows.count_common(granted))?;
+            let mut lost = least.clone();
+            lost.keep_only(granted);
+            given_up.insert_all(&lost);
+        }
+        Some(Ok(given_up))
+    }
+
     /// P and N of [`Rows::choose`].
-    fn usable(&self) -> (Bits, Bits) {
+    fn usable(&self, granted: &Bits) -> (Bits, Bits) {
         let columns = || self.columns.iter().enumerate();
         let deniable: Bits =
-            columns().filter(|(_, rows)| !rows.intersects(&self.granted)).map(|(index, _)| index).collect();
+            columns().filter(|(_, rows)| !rows.intersects(granted)).map(|(index, _)| index).collect();
         let irrevocable: Bits = (0..self.len())
             .filter(|row| self.denied.contains(*row))
             .filter(|row| self.matched.get(*row).is_some_and(|candidates| !candidates.intersects(&deniable)))

@@ -33,7 +33,7 @@ pub(super) struct Bounds {
 /// so texts with one state are told apart by no continuation: the states are finitely many, and once all are seen,
 /// all paths are. A path that is longer only goes through states again.
 ///
-/// Not gone on from are texts outside the [`Bounds`]. And from a state only those characters are tried for which some
+/// Not gone on from are texts outside the [`Bounds`], once they are paths. And from a state only those characters are tried for which some
 /// pattern waits there, `/`, and one other: all others lead where that one does.
 pub(super) fn explore(
     automaton: &Automaton,
@@ -64,7 +64,8 @@ pub(super) fn explore(
                 first_of_class.push(number);
             }
         }
-        if intersects(state, bounds.routed.words()) && intersects(state, bounds.relevant.words()) {
+        let is_routed = intersects(state, bounds.routed.words()) || shape.collisions_at_end(None).is_none();
+        if is_routed && intersects(state, bounds.relevant.words()) {
             tried.fill(false);
             let mut attempt = |class: Class| {
                 if let Some(tried) = tried.get_mut(class.0) {

@@ -1,6 +1,6 @@
 //! What the document has to say about one verb, or about several for which it is the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::alphabet::Alphabet;
 use super::bits::Bits;
@@ -10,7 +10,7 @@ use super::pattern::{Pattern, Token};
 use super::proof::VerbDocument;
 use super::reading::Reading;
 use crate::arn::Verb;
-use crate::grants::{Clause, Formula, GlobPart, Grant, GrantAnswer, Outcomes, Subject};
+use crate::grants::{Clause, Formula, Glob, GlobPart, Grant, GrantAnswer, Outcomes, Subject};
 use crate::path::{PathEncoding, RequestPath, reconcile};
 use crate::route::{OperationId, RouteTable, Router, Segment};
 
@@ -107,6 +107,7 @@ impl<'q> Problem<'q> {
         grants: Vec<&'q Grant>,
     ) -> Result<Option<Self>, CompileError> {
         let mut targets: Vec<Pattern> = verb.templates.clone();
+        let mut places: HashMap<Pattern, usize> = HashMap::new();
         let mut guarded = BTreeSet::new();
         let mut operations = Vec::new();
         for (id, grant) in verb.operations.iter().zip(grants) {
@@ -120,7 +121,7 @@ impl<'q> Problem<'q> {
                 is_grantable: is_grantable(grant),
             };
             let mut target = |pattern: &Pattern| {
-                targets.iter().position(|known| known == pattern).unwrap_or_else(|| {
+                *places.entry(pattern.clone()).or_insert_with(|| {
                     targets.push(pattern.clone());
                     targets.len() - 1
                 })
@@ -205,13 +206,18 @@ impl<'q> Problem<'q> {
         Judgement { label, operation: Some(place), answer: Some(answer) }
     }
 
-    /// Whether a parameter has a value that is a literal segment of the table, and that no policy names.
+    /// Whether a parameter has a value that is a literal segment of the table, and that no test speaks of that is true
+    /// of it.
     fn collides(&self, asked: &Asked<'_>, collisions: u64, is_accepted: &dyn Fn(usize) -> bool) -> bool {
         let Some(operation) = self.routes.operation(asked.id) else { return false };
+        let speaks = |glob: &Glob| {
+            glob.parts().iter().any(|part| !matches!(part, GlobPart::Any | GlobPart::Char('/')))
+        };
         let is_named = |name: &str| {
-            asked.grant.tests.iter().enumerate().any(|(index, test)| {
-                let is_text = test.glob.parts().iter().all(|part| *part != GlobPart::Any);
-                test.subject == Subject::Param(name.to_owned()) && is_text && is_accepted(index)
+            let mut tests = asked.grant.tests.iter().enumerate();
+            tests.any(|(index, test)| match &test.subject {
+                Subject::Param(param) => param == name && speaks(&test.glob) && is_accepted(index),
+                Subject::Path => speaks(&test.glob) && is_accepted(index),
             })
         };
         let catches_all = operation.template().catches_all();

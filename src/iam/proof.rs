@@ -76,8 +76,8 @@ impl<'p, 'q> Prover<'p, 'q> {
         let targets: Vec<&Pattern> = problem.targets.iter().collect();
         let (first_allowed, first_denied) = (targets.len(), targets.len() + document.allow.len());
         let own: Vec<&Pattern> = document.allow.iter().chain(&document.deny).collect();
-        work.spend((targets.len() + own.len()) * 64)?;
         let automaton = Automaton::new(&problem.alphabet, &[&targets, &own]);
+        work.spend(automaton.words() * problem.alphabet.len())?;
         let allowed = first_allowed..first_denied;
         let bounds = Bounds {
             routed: automaton.positions(0..problem.operations.len()),

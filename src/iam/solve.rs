@@ -62,6 +62,7 @@ pub(super) fn solve(
     let literals = problem.literals();
     let mut prover = Prover::new(problem, literals.as_ref());
     let mut examples = Examples::new(problem, candidates);
+    work.spend(examples.candidates.words() * problem.alphabet.len())?;
     for path in problem.first_paths() {
         examples.add(prover.judge_path(&path).label, &path, work)?;
     }

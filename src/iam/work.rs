@@ -23,6 +23,19 @@ impl Work {
         Ok(())
     }
 
+    /// Half of what is left, for what can be done without.
+    pub(super) const fn half(&mut self) -> Self {
+        let half = self.left / 2;
+        self.left -= half;
+        Self { left: half, states: 0 }
+    }
+
+    /// Takes back what is left of a part.
+    pub(super) const fn take_back(&mut self, part: &Self) {
+        self.left += part.left;
+        self.states += part.states;
+    }
+
     pub(super) const fn left(&self) -> u64 {
         self.left
     }
