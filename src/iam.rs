@@ -652,8 +652,106 @@ mod tests {
         }
     }
 
-    /// The definition of the two signs, without a thought for speed.
+    #[test]
+    fn an_exact_arn_is_added_to_a_document_for_the_whole_api() {
+        let document = |resource_policy| {
+            let (allowed, denied) = (vec![format!("{ORDERS}/*")], vec![format!("{ORDERS}/export")]);
+            IamPolicy::whole_api(&prod(), allowed, denied, resource_policy)
+        };
+        for resource_policy in [ResourcePolicy::Present, ResourcePolicy::Absent] {
+            let silence = match resource_policy {
+                ResourcePolicy::Present => Some(Effect::Deny),
+                ResourcePolicy::Absent => None,
+            };
+            let document = document(resource_policy);
+            let says = |policy: &IamPolicy| {
+                [ORDERS, USERS, &format!("{ORDERS}/1"), &format!("{ORDERS}/export")]
+                    .map(|arn| policy.effect_for(arn))
+            };
+            let (allow, deny) = (Some(Effect::Allow), Some(Effect::Deny));
+            assert_eq!(says(&document), [silence, silence, allow, deny]);
+            let wider = document.clone().with_allowed(orders(), resource_policy).unwrap();
+            assert_eq!(says(&wider), [allow, silence, allow, deny]);
+            assert_eq!(wider.clone().with_allowed(orders(), resource_policy), Some(wider.clone()));
+            let narrower = wider.with_denied(orders());
+            assert_eq!(says(&narrower), [deny, silence, allow, deny]);
+            assert_eq!(narrower.clone().with_denied(orders()), narrower);
+            assert_eq!(narrower.with_allowed(orders(), resource_policy), None);
+            let export = ResourceArn::exact(&format!("{ORDERS}/export")).unwrap();
+            assert_eq!(document.with_allowed(export, resource_policy), None);
+        }
+    }
+
+    #[test]
+    fn an_exact_arn_takes_the_place_of_a_refused_stage() {
+        let refusal = || IamPolicy::whole_api(&prod(), Vec::new(), Vec::new(), ResourcePolicy::Absent);
+        assert_eq!(refusal(), IamPolicy::deny_stage(prod()));
+        assert_eq!(refusal().with_denied(orders()), refusal());
+        for resource_policy in [ResourcePolicy::Present, ResourcePolicy::Absent] {
+            assert_eq!(
+                refusal().with_allowed(orders(), resource_policy),
+                Some(IamPolicy::allow(orders(), resource_policy))
+            );
+        }
+    }
+
+    #[test]
+    fn a_denied_arn_stands_after_what_is_allowed() {
+        let allowed = vec![format!("{ORDERS}*")];
+        let document = IamPolicy::whole_api(&prod(), allowed, Vec::new(), ResourcePolicy::Present);
+        let effects: Vec<Effect> =
+            document.with_denied(orders()).statements().iter().map(Statement::effect).collect();
+        assert_eq!(effects, [Effect::Allow, Effect::Deny, Effect::Deny]);
+    }
+
+    #[test]
+    fn what_is_allowed_can_end() {
+        let end = Timestamp::from_unix_seconds(1_795_255_200);
+        let document = IamPolicy::allow(orders(), ResourcePolicy::Absent).until(end);
+        assert_eq!(
+            json(&document),
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Action":"execute-api:Invoke","Effect":"Allow","Resource":["{ORDERS}"],"Condition":{{"DateLessThan":{{"aws:CurrentTime":"{end}"}}}}}}]}}"#
+            )
+        );
+        let before = Timestamp::from_unix_millis(end.unix_millis() - 1);
+        assert_eq!(document.effect_for(ORDERS), Some(Effect::Allow));
+        assert_eq!(
+            (document.effect_at(ORDERS, before), document.effect_at(ORDERS, end)),
+            (Some(Effect::Allow), None)
+        );
+        // Silence would be an Allow of the resource policy.
+        let document = IamPolicy::allow(orders(), ResourcePolicy::Present).until(end);
+        let users = ResourceArn::exact(USERS).unwrap();
+        for document in [document.clone(), document.with_allowed(users, ResourcePolicy::Present).unwrap()] {
+            let at = |now| document.effect_at(ORDERS, now);
+            assert_eq!((at(before), at(end)), (Some(Effect::Allow), Some(Effect::Deny)));
+            assert_eq!(document.effect_at(USERS, end), Some(Effect::Deny));
+        }
+    }
+
+    #[test]
+    fn signs_can_be_escaped() {
+        for (pattern, matching, other) in [
+            ("a${*}b", "a*b", "axb"),
+            ("a${?}b", "a?b", "axb"),
+            ("a${$}{b}", "a${b}", "ab"),
+            ("${x}", "${x}", "x"),
+            ("$*", "$a", "a"),
+            ("*${*}*", "a*b", "ab"),
+        ] {
+            assert!(matches_pattern(pattern, matching), "{pattern} {matching}");
+            assert!(!matches_pattern(pattern, other), "{pattern} {other}");
+        }
+    }
+
+    /// The definition of the signs, without a thought for speed.
     fn by_definition(pattern: &[char], text: &[char]) -> bool {
+        if let ['$', '{', sign @ ('*' | '?' | '$'), '}', rest @ ..] = pattern {
+            return text
+                .split_first()
+                .is_some_and(|(found, text)| sign == found && by_definition(rest, text));
+        }
         match pattern.split_first() {
             None => text.is_empty(),
             Some(('*', rest)) => (0..=text.len()).any(|skipped| by_definition(rest, &text[skipped..])),
@@ -665,7 +763,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_matcher_agrees_with_the_definition(pattern in "[abA*?]{0,8}", text in "[abA*?é]{0,10}") {
+        fn the_matcher_agrees_with_the_definition(
+            pattern in r"([abA*?$]|\$\{[*?$a]\}){0,8}",
+            text in "[abA*?é${}]{0,10}",
+        ) {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(
                 matches_pattern(&pattern, &text),
