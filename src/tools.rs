@@ -6,6 +6,7 @@ pub mod issuer_file;
 pub mod jws_batch;
 pub mod mint;
 pub mod whole_api;
+pub mod why_document;
 
 use serde_json::Value;
 

@@ -12,6 +12,7 @@ use cedar_gate::record::{DecisionRecord, Outcome};
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::id_of;
+use cedar_gate::tools::why_document::{DocumentReason, explain};
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +22,8 @@ use crate::Format;
 use crate::keys::{Fetched, Keys, Network};
 use crate::remedy;
 use crate::shell::{self, Answer, Failure};
+
+mod document;
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -34,6 +37,9 @@ pub(crate) struct Args {
     /// The same as --format json: response, outcome and decision record in one document.
     #[arg(long)]
     json: bool,
+    /// Say statement by statement which grants the document stands for.
+    #[arg(long, conflicts_with = "batch")]
+    why_document: bool,
     /// Read many events from stdin, one JSON line each.
     #[arg(long)]
     batch: bool,
@@ -49,6 +55,7 @@ With --json, one document as below; with --batch, JSON lines in and out:
   out: {"schema": "cedar-gate/authorize/1", "id"?: …,
         "outcome": "allow" | "deny" | "unauthorized" | "fault",
         "response": {…} | null, "error": {"errorType", "errorMessage"} | null, "record": {…}}
+  With --why-document, "document": {"whole_api", "exact", "statements", "withheld", "unserved"} too.
   A line that is not understood gives {"schema", "id"?: …, "error": "…"} and no outcome;
   an empty line gives nothing. The exit code is 0 when every line was answered, however.
 
@@ -73,6 +80,8 @@ struct Report<'a> {
     response: Option<&'a RawValue>,
     error: Option<InvocationError<'a>>,
     record: &'a DecisionRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<DocumentReason>,
 }
 
 /// What the runtime reports when an invocation fails.
@@ -113,13 +122,17 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     let Asked { authorizer, keys } = Asked::new(bundle, args.network)?;
     let now = args.now.map_or_else(shell::now, Ok)?;
     let (answered, fetched) = keys.answer(&authorizer, &event, now);
+    let reason = args.why_document.then(|| explain(&authorizer, &answered));
     if args.json || format == Format::Json {
         let response = response(&answered)?;
-        shell::print_document(&report(None, &answered, response.as_deref()))?;
+        let document = reason.flatten();
+        shell::print_document(&Report { document, ..report(None, &answered, response.as_deref()) })?;
     } else {
         shell::print_bytes(&wire_bytes(&answered.reply)?)?;
         let why = why(&answered.record, &authorizer);
-        shell::talk(&format!("{why}{}", about_need(&answered, &fetched, authorizer.bundle())));
+        let about_document = reason.map(|reason| document::as_text(reason.as_ref())).unwrap_or_default();
+        let about_need = about_need(&answered, &fetched, authorizer.bundle());
+        shell::talk(&format!("{why}{about_document}{about_need}"));
     }
     Ok(match answered.record.outcome {
         Outcome::Allow => Answer::Yes,
@@ -197,7 +210,15 @@ fn report<'a>(id: Option<Value>, answered: &'a Answered, response: Option<&'a Ra
         }
         Reply::Fault(message) => Some(InvocationError { error_type: "Fault", error_message: message }),
     };
-    Report { schema: SCHEMA, id, outcome: answered.record.outcome, response, error, record: &answered.record }
+    Report {
+        schema: SCHEMA,
+        id,
+        outcome: answered.record.outcome,
+        response,
+        error,
+        record: &answered.record,
+        document: None,
+    }
 }
 
 fn response(answered: &Answered) -> Result<Option<Box<RawValue>>, Failure> {
@@ -248,6 +269,11 @@ pub(crate) fn why(record: &DecisionRecord, authorizer: &Authorizer) -> String {
     if record.reason == "no_permit" {
         say("no policy permits it");
     }
+    if record.reason == "withheld" {
+        say(
+            "Cedar allows it, but the document for the whole API, which the gateway keeps, does not state it",
+        );
+    }
     if let Some(next) = next_step(record) {
         say(&format!("next: {next}"));
     }
@@ -277,6 +303,10 @@ fn next_step(record: &DecisionRecord) -> Option<String> {
         (Outcome::Deny, "no_permit") => {
             let action = record.action.as_deref().unwrap_or_default();
             format!("where it should be allowed, permit Action::{action:?} in policies/{version}/*.cedar and run: cedar-gate check")
+        }
+        (Outcome::Deny, "withheld") => {
+            "see what it leaves out with: cedar-gate authorize --why-document; and what to do with: cedar-gate check"
+                .to_owned()
         }
         (Outcome::Deny, "policy_error") => "mend that policy, then run: cedar-gate check".to_owned(),
         (Outcome::Deny, "no_route" | "route_mismatch") => {

@@ -49,6 +49,9 @@ after the token has expired. The terms of the sum:
 Where the gateway keeps answers (result_ttl_seconds above 0) it says which policies could make a
 kept answer the wrong one, by which fact, for which operations, and what to do: an error where a
 request could be allowed that Cedar denies, a warning where one can be denied that Cedar allows.
+So that nobody is surprised by the second, documents about the whole API are made for a User and a
+Client without a role, with each role (of the first 32) and with all of them, and what Cedar allows
+and they do not is listed.
 
 Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
 
@@ -265,9 +268,9 @@ pub(crate) fn run(root: &Path, format: Format, args: Args) -> Result<Answer, Fai
 /// What the documents of an API are like, for the principals that were tried.
 fn documents_as_text(documents: &ApiDocuments) -> String {
     format!(
-        "  one document says what Cedar says of the whole API to {} of {}; at most {} bytes; {}",
-        documents.exact,
+        "  documents for the whole API: {} tried, {} exact, at most {} bytes; {}",
         shell::count(documents.principals, "principal"),
+        documents.exact,
         documents.longest,
         documents.api
     )
