@@ -15,6 +15,7 @@ pub(super) fn as_text(reason: Option<&DocumentReason>) -> String {
         (true, true, _) => "about the whole API, and says what Cedar says".to_owned(),
         (true, false, _) => "about the whole API, and allows less than Cedar".to_owned(),
         (false, _, Some(why)) => format!("about this request alone: {why}"),
+        (false, _, None) if refuses_everything(reason) => "a refusal that no policy decided".to_owned(),
         (false, _, None) => "about this request alone".to_owned(),
     };
     let prefix = common_prefix(&reason.statements);
@@ -32,6 +33,11 @@ pub(super) fn as_text(reason: Option<&DocumentReason>) -> String {
         text += &line(1, &format!("allowed too, though no route serves it: {request}"));
     }
     text
+}
+
+fn refuses_everything(reason: &DocumentReason) -> bool {
+    let mut resources = reason.statements.iter().flat_map(|statement| &statement.resources);
+    resources.all(|resource| resource.stands_for == StandsFor::Everything)
 }
 
 fn of_statement(statement: &StatementReason, prefix: &str) -> String {
