@@ -36,7 +36,7 @@ use crate::iam::{Compiled, IamPolicy, Limits, ResourceArn, StageWideArn, WholeAp
 use crate::jose::VerifiedClaims;
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, DocumentRecord, Outcome};
-use crate::response::Verdict;
+use crate::response::{Answer, Verdict};
 use crate::route::{Operation, OperationId};
 use crate::time::Timestamp;
 
@@ -152,7 +152,14 @@ impl Authorizer {
             Document::Whole { compiled, determined_by_path } => (compiled, determined_by_path),
             Document::None(why) => {
                 record.document = Some(DocumentRecord::none(why));
-                return self.answer_by(&decided?.decision, claims, asked, record);
+                let verdict = self.answer_by(&decided?.decision, claims, asked, record)?;
+                return Ok(match verdict {
+                    Verdict::Allow(answer) => {
+                        let ending = |policy| self.ending_with(claims, asked, now, policy);
+                        Verdict::Allow(Answer { policy: answer.policy.map(ending), ..answer })
+                    }
+                    verdict @ (Verdict::Deny(_) | Verdict::Unauthorized(_) | Verdict::Fault(_)) => verdict,
+                });
             }
         };
         *used = Some(UsedDocument { compiled: Arc::clone(compiled), known });
