@@ -140,6 +140,36 @@ impl EntityFactory {
         path: &str,
         facts: HttpFacts,
     ) -> Result<AccessRequest, EntityError> {
+        let uid = principal.uid();
+        self.request_in(self.store(operation, principal)?, uid, operation, matched, path, facts)
+    }
+
+    /// The three entities of every request that a principal makes for an operation.
+    ///
+    /// # Errors
+    /// [`EntityError::Cedar`] where the principal's parents lead in a circle, which ours never do.
+    pub fn store(
+        &self,
+        operation: &OperationEntities,
+        principal: Principal,
+    ) -> Result<cedar::Entities, EntityError> {
+        // The store of the operation is complete already, so Cedar looks at the principal's parents alone.
+        operation.store.clone().add_entities([principal], None).map_err(cedar_error)
+    }
+
+    /// Puts a request together whose [store](Self::store) is there already.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub fn request_in(
+        &self,
+        store: cedar::Entities,
+        principal: cedar::EntityUid,
+        operation: &OperationEntities,
+        matched: &RouteMatch<'_, '_>,
+        path: &str,
+        facts: HttpFacts,
+    ) -> Result<AccessRequest, EntityError> {
         let params = matched.params().iter().map(|(name, value)| (name.to_string(), string(value)));
         let context = cedar::Context::from_pairs([
             ("params".to_owned(), record(params)?),
@@ -148,11 +178,8 @@ impl EntityFactory {
         ])
         .map_err(cedar_error)?;
         let (action, route) = (operation.action.clone(), operation.route.clone());
-        let request =
-            cedar::Request::new(principal.uid(), action, route, context, None).map_err(cedar_error)?;
-        // The store of the operation is complete already, so Cedar looks at the principal's parents alone.
-        let entities = operation.store.clone().add_entities([principal], None).map_err(cedar_error)?;
-        Ok(AccessRequest { request, entities })
+        let request = cedar::Request::new(principal, action, route, context, None).map_err(cedar_error)?;
+        Ok(AccessRequest { request, entities: store })
     }
 
     /// The volatile facts that the policies may read.

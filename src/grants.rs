@@ -33,6 +33,8 @@ pub struct Grant {
     pub forbids: Vec<Clause>,
     /// The questions about the path that their formulas ask, each once.
     pub tests: Vec<Test>,
+    /// Whether partial evaluation had a part in it: else scopes alone decided.
+    pub is_partially_evaluated: bool,
 }
 
 /// A policy that can apply to an operation.

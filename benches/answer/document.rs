@@ -12,6 +12,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::decision::{Effect, Engine, PolicySlice};
 use cedar_gate::entities::{EntityFactory, HttpFacts, OperationEntities, Principal};
+use cedar_gate::grants::GrantPlan;
 use cedar_gate::path::RequestPath;
 use cedar_gate::route::Router;
 use cedar_policy as cedar;
@@ -37,12 +38,17 @@ pub(crate) fn print(files: &SourceFiles) {
     );
     for (operations, policies) in [(40, 60), (140, 200)] {
         let subject = Subject::new(files, operations, policies);
-        let (mut decided, mut compiled, mut exact) = (Vec::new(), Vec::new(), 0);
+        let bundle = subject.authorizer.bundle();
+        let (mut decided, mut granted, mut compiled, mut exact) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for turn in 0..TURNS {
             for principal in &subject.principals {
                 let started = Instant::now();
                 let allowed = subject.decide_each(principal);
                 decided.push(started.elapsed().as_secs_f64() * 1e6);
+                let started = Instant::now();
+                let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal);
+                granted.push(started.elapsed().as_secs_f64() * 1e6);
+                assert!(grants.is_ok(), "every principal has grants");
                 let started = Instant::now();
                 let document = subject.authorizer.document(API, "eu-west-1", principal);
                 compiled.push(started.elapsed().as_secs_f64() * 1e6);
@@ -56,6 +62,7 @@ pub(crate) fn print(files: &SourceFiles) {
         for (name, times, exact) in [
             (format!("{name}: decide each"), &mut decided, None),
             (format!("{name}: document"), &mut compiled, Some(exact)),
+            ("  of which the grants".to_owned(), &mut granted, None),
         ] {
             let (median, p99, most) = (quantile(times, 50), quantile(times, 99), quantile(times, 100));
             let exact = exact.map_or(String::new(), |exact: usize| format!("{exact}/{PRINCIPALS}"));
@@ -77,6 +84,7 @@ struct Subject {
     operations: Vec<(OperationEntities, PolicySlice)>,
     paths: Vec<(String, RequestPath)>,
     principals: Vec<Principal>,
+    plan: GrantPlan,
 }
 
 impl Subject {
@@ -92,7 +100,9 @@ impl Subject {
             let slice = engine.slice(entities.action(), entities.route(), entities.entities());
             (entities, slice.expect("the policies have ids"))
         });
-        let operations = prepared.collect();
+        let operations: Vec<(OperationEntities, PolicySlice)> = prepared.collect();
+        let plan = GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, slice)));
+        let plan = plan.expect("each route has its entity");
         let paths = bundle.routes().operations().iter().map(|operation| {
             let verb = operation.verb().expect("an operation of a REST API has a verb").as_str();
             let path = operation.template().as_str().replace('{', "").replace('}', "-1");
@@ -100,7 +110,7 @@ impl Subject {
         });
         let paths = paths.collect();
         let principals = (0..PRINCIPALS).map(principal).collect();
-        Self { factory, operations, paths, principals, authorizer: authorizer(bundle) }
+        Self { factory, operations, paths, principals, plan, authorizer: authorizer(bundle) }
     }
 
     /// How many operations are allowed, each decided for one path.
@@ -188,10 +198,10 @@ fn table(operations: usize) -> Vec<(&'static str, String, usize)> {
             ("PUT", format!("/{name}/{{id}}"), number),
             ("DELETE", format!("/{name}/{{id}}"), number),
         ];
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             of_one.push(("GET", format!("/{name}/export"), number));
         }
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             of_one.push(("GET", format!("/{name}/{{id}}/lines"), number));
             of_one.push(("GET", format!("/{name}/{{id}}/lines/{{line}}"), number));
         }

@@ -20,6 +20,7 @@
 //! What the gateway keeps is the context too: it is that of an allowed request even where the asked one is refused, and
 //! a deny message, which is about one request, is not in it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::rejection::Rejection;
@@ -83,9 +84,7 @@ impl Document {
                 work: limits.work,
             },
         };
-        let recheck = |operation: &Operation, path: &RequestPath| {
-            recheck(bundle, (api, stage), operation, path, principal)
-        };
+        let recheck = recheck(bundle, (api, stage), principal);
         match compile(&question, &recheck) {
             Ok(compiled) => {
                 let determined_by_path =
@@ -99,20 +98,27 @@ impl Document {
 
 /// Cedar's own decision on a request for a path of an operation, with no volatile fact; an error is a deny. `None` where
 /// the request cannot be put together.
-fn recheck(
-    bundle: &Bundle,
-    (api, stage): (&Api, &Stage),
-    operation: &Operation,
-    path: &RequestPath,
-    principal: &Principal,
-) -> Option<Effect> {
-    let (entities, slice) = stage.operations.get(operation.id().index())?;
-    let matched = bundle.routes().find(router(api.kind), operation.verb()?, path)?;
-    let request = stage
-        .factory
-        .request(principal.clone(), entities, &matched, path.as_str(), HttpFacts::default())
-        .ok()?;
-    Some(slice.decide(&request, &stage.version).effect())
+fn recheck<'b>(
+    bundle: &'b Bundle,
+    (api, stage): (&'b Api, &'b Stage),
+    principal: &'b Principal,
+) -> impl Fn(&Operation, &RequestPath) -> Option<Effect> + 'b {
+    // Several requests for one operation come one after the other, and have one store.
+    let last = RefCell::new(None);
+    move |operation, path| {
+        let (entities, slice) = stage.operations.get(operation.id().index())?;
+        let matched = bundle.routes().find(router(api.kind), operation.verb()?, path)?;
+        let known = last.take().filter(|(of, _)| *of == operation.id()).map(|(_, store)| store);
+        let store = match known {
+            Some(store) => store,
+            None => stage.factory.store(entities, principal.clone()).ok()?,
+        };
+        let (uid, facts) = (principal.uid(), HttpFacts::default());
+        let request = stage.factory.request_in(store, uid, entities, &matched, path.as_str(), facts).ok()?;
+        let effect = slice.decide(&request, &stage.version).effect();
+        last.replace(Some((operation.id(), request.entities)));
+        Some(effect)
+    }
 }
 
 impl Authorizer {

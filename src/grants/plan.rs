@@ -205,6 +205,7 @@ impl PlannedOperation {
         let policies = cedar::PolicySet::from_policies(policies).map_err(|error| error.to_string())?;
         let asked = (&self.action, &self.route);
         let residuals = store.residuals(principal, operation, asked, &policies, &mut grant.tests)?;
+        grant.is_partially_evaluated = true;
         for residual in residuals {
             grant.push(&residual.policy, residual.effect, residual.formula);
         }

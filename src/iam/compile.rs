@@ -228,7 +228,8 @@ pub enum CompileError {
 /// The smallest document that is found for the grants, and what it withholds.
 ///
 /// `recheck` decides one request concretely with Cedar. It is asked for a witness of every class of paths that a
-/// conditional grant tells apart, except those it says Unknown of, and once for each unconditional Allow.
+/// conditional grant tells apart, except those it says Unknown of, and once for each unconditional Allow; but not where
+/// scopes alone decided, which are evaluated as they are.
 ///
 /// # Errors
 /// If there is no document, or it could not be proved, or Cedar decides otherwise than the grants say.
@@ -296,7 +297,8 @@ pub(super) fn problems<'q>(question: &WholeApi<'q>) -> Result<Vec<Problem<'q>>, 
     if !is_of_table || question.grants.operations().len() > question.prepared.operations {
         return Err(CompileError::OtherTable);
     }
-    static NOTHING: Grant = Grant { permits: Vec::new(), forbids: Vec::new(), tests: Vec::new() };
+    static NOTHING: Grant =
+        Grant { permits: Vec::new(), forbids: Vec::new(), tests: Vec::new(), is_partially_evaluated: false };
     let mut problems: Vec<Problem<'q>> = Vec::new();
     for verb in &question.prepared.verbs {
         let grants: Vec<&Grant> = verb
@@ -414,7 +416,11 @@ impl<'q> Part<'q> {
                 asked.is_grantable && (!asked.grant.tests.is_empty() || !asked.grant.facts().is_empty());
             // A class of the grants can be several of the document's.
             let tests = if is_conditional { finding.targets.as_slice() } else { &[] };
-            if !asked_already.insert((place, tests)) || !(is_conditional || expected == Effect::Allow) {
+            let is_worth_asking = is_conditional || expected == Effect::Allow;
+            if !asked.grant.is_partially_evaluated
+                || !is_worth_asking
+                || !asked_already.insert((place, tests))
+            {
                 continue;
             }
             let Some(path) = request_path(&finding.witness) else { continue };
@@ -746,7 +752,7 @@ mod tests {
     }
 
     fn grant(rule: &str) -> Grant {
-        let mut grant = Grant::default();
+        let mut grant = Grant { is_partially_evaluated: true, ..Grant::default() };
         for clause in rule.split(';').map(str::trim).filter(|clause| !clause.is_empty()) {
             let (effect, condition) = clause.split_once(' ').unwrap_or((clause, ""));
             let mut formula = Formula::TRUE;

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 /// Over the text `VERB/path`. None of them matches a path in normal form without `%`:
 /// an empty segment; one at the end; `.` and `..`; what a server makes these of by dropping what follows a `;`; and
-/// every percent-encoding, for `%61` is another spelling of `a`.
-const GUARDS: [&str; 10] =
-    ["*//*", "*/?*/", "*/./*", "*/../*", "*/.", "*/..", "*/;*", "*/.;*", "*/..;*", "*%*"];
+/// every percent-encoding, for `%61` is another spelling of `a`; `\`, which some servers take for `/`; and `#`, where
+/// some end the path.
+const GUARDS: [&str; 12] =
+    ["*//*", "*/?*/", "*/./*", "*/../*", "*/.", "*/..", "*/;*", "*/.;*", "*/..;*", "*%*", r"*\*", "*#*"];
 
 /// IAM user guide, "Policy variables": the signs themselves.
 const ESCAPED: [&str; 3] = ["*${*}*", "*${?}*", "*${$}*"];
@@ -18,8 +19,9 @@ const ESCAPED: [&str; 3] = ["*${*}*", "*${?}*", "*${$}*"];
 /// The guards for a document. `characters` are those that no accepted path holds and that policies speak of.
 pub(super) fn of(characters: &BTreeSet<char>, escapes: bool) -> Vec<String> {
     let escaped = if escapes { ESCAPED.as_slice() } else { &[] };
-    // With escapes on, the signs have their guards already.
-    let rest = characters.iter().filter(|char| !(escapes && matches!(char, '*' | '?' | '$')));
+    // These have their guards already; the signs where escapes are on.
+    let has_one = |char: &char| matches!(char, '\\' | '#') || escapes && matches!(char, '*' | '?' | '$');
+    let rest = characters.iter().filter(|char| !has_one(char));
     let fixed = GUARDS.iter().chain(escaped).map(|guard| (*guard).to_owned());
     fixed.chain(rest.map(|char| format!("*{char}*"))).collect()
 }
@@ -53,7 +55,7 @@ mod tests {
         }
 
         #[test]
-        fn every_path_that_is_refused_for_its_segments_is_guarded(path in "(/[a.;%/]{0,4}){1,5}") {
+        fn every_path_that_is_refused_for_its_segments_is_guarded(path in "(/[a.;%/\\\\#]{0,4}){1,5}") {
             let rest = path.strip_prefix('/').unwrap();
             let refused = |encoding| match reconcile(encoding, rest, None, &[]) {
                 Ok(_) => path.contains('%'),
