@@ -1,8 +1,7 @@
 // Reads [{ document, arns, now }, …] and writes, for each, what @cloud-copilot/iam-simulate makes of its requests:
 // "Allowed", "ExplicitlyDenied" or "ImplicitlyDenied" for each ARN.
 //
-// The document is put before it as the one policy of a caller of the same account. Without validation of the request,
-// because the simulator would take an ARN with a star in it for a question about many.
+// The document is put before it as the one policy of a caller of the same account.
 
 import { readFileSync } from 'node:fs'
 import { runUnsafeSimulation } from '@cloud-copilot/iam-simulate'

@@ -83,13 +83,13 @@ class Evaluator:
     evaluate: Callable[[list[Case]], list[dict[str, str]]]
     # Documents of a form that it reads as something else or not at all.
     unknown: tuple[Callable[[dict], bool], ...]
-    # ARNs of which that is true.
-    unknown_arn: str = ""
+    # Requests of which that is true: their ARN has one of these texts in it.
+    unknown_in_arn: tuple[str, ...] = ()
 
     def known(self, cases: list[Case]) -> list[Case]:
         """What can be put before it."""
         def asks(arn: str) -> bool:
-            return not (self.unknown_arn and self.unknown_arn in arn)
+            return not any(text in arn for text in self.unknown_in_arn)
 
         known = [case for case in cases if not any(form(case.document) for form in self.unknown)]
         asked = [Case(case.about, case.document, {arn: effect for arn, effect in case.requests.items() if asks(arn)})
@@ -135,8 +135,8 @@ def ministack_iam(cases: list[Case]) -> list[dict[str, str]]:
 
 
 EVALUATORS = (
-    # An ARN that is the pattern's own text, `${*}` and all, matches for it.
-    Evaluator("iam-simulate", iam_simulate, (), unknown_arn="${"),
+    # It reads a request's ARN as a pattern too: the star that a client sends matches, and so does the text `${*}` itself.
+    Evaluator("iam-simulate", iam_simulate, (), unknown_in_arn=("*", "?", "${")),
     # Its gateway looks at Resource and Effect alone, and neither of the two knows that `${*}` is a star.
     Evaluator("ministack gateway", ministack_gateway, (has_not_resource, has_condition, has_escape)),
     # It asks its own clock.

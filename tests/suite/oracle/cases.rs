@@ -115,8 +115,15 @@ impl Case {
     /// The words that mean something here: segments of templates, texts of policies, what tokens say; and one that means
     /// nothing.
     pub(super) fn words(&self) -> Vec<String> {
-        let mut words: BTreeSet<String> =
-            self.routes.iter().flat_map(|route| route.literals().map(str::to_owned)).collect();
+        let mut words: BTreeSet<String> = self.told_words().into_iter().collect();
+        words.extend(self.routes.iter().flat_map(|route| route.literals().map(str::to_owned)));
+        words.insert("zz9".to_owned());
+        words.into_iter().collect()
+    }
+
+    /// The words of the policies' conditions and of tokens.
+    pub(super) fn told_words(&self) -> Vec<String> {
+        let mut words = BTreeSet::new();
         for Policy { text, .. } in &self.policies {
             let conditions = text.find([']', ')']).map_or("", |end| &text[end..]);
             let conditions = conditions.find(" {").map_or("", |begin| &conditions[begin..]);
@@ -128,13 +135,11 @@ impl Case {
                 words.insert(word);
             }
         }
-        words.remove("");
         for person in &self.people {
-            words.extend(
-                [person.subject.clone()].into_iter().chain(person.org.clone()).chain(person.teams.clone()),
-            );
+            words.insert(person.subject.clone());
+            words.extend(person.org.iter().chain(&person.teams).cloned());
         }
-        words.insert("zz9".to_owned());
+        words.remove("");
         words.into_iter().collect()
     }
 
