@@ -179,7 +179,10 @@ impl Authorizer {
         let determined =
             |operation: OperationId| determined_by_path.get(operation.index()).copied().unwrap_or(false);
         let settled = settle(decided, compiled.policy.clone(), asked, asked_for, determined)?;
-        let Settled { outcome, reason, detail, policy } = settled;
+        let Settled { outcome, reason, detail, policy, instead } = settled;
+        if let Some(why) = instead {
+            record.document = Some(DocumentRecord::none(why));
+        }
         record.set_outcome(outcome, reason);
         record.detail = detail;
         let policy = self.ending_with(claims, asked, now, policy);
@@ -214,6 +217,8 @@ struct Settled {
     reason: &'static str,
     detail: Option<String>,
     policy: IamPolicy,
+    /// Why it is not the document, where it is about the asked request or the stage instead.
+    instead: Option<&'static str>,
 }
 
 /// Holds the document against the decision: the table of this module. `determined` says of an operation whether the
@@ -227,7 +232,7 @@ fn settle(
 ) -> Result<Settled, Rejection> {
     let method = asked_for.method.as_str();
     let allows = |policy: &IamPolicy| policy.effect_for(method) == Some(Effect::Allow);
-    let settled = |outcome, reason, policy| Settled { outcome, reason, detail: None, policy };
+    let settled = |outcome, reason, policy| Settled { outcome, reason, detail: None, policy, instead: None };
     let exact = ResourceArn::exact(method).ok();
     match decided {
         Ok(Decided { decision, operation }) => match (decision.effect(), allows(&policy)) {
@@ -241,9 +246,13 @@ fn settle(
                     let method = exact.filter(|_| asked.api.result_ttl_seconds == 0)?;
                     Some(IamPolicy::allow(method, asked.api.resource_policy))
                 };
-                Ok(match widened.or_else(alone) {
-                    Some(widened) => settled(Outcome::Allow, "policy", widened),
-                    None => settled(Outcome::Deny, "withheld", policy),
+                Ok(match (widened, alone()) {
+                    (Some(widened), _) => settled(Outcome::Allow, "policy", widened),
+                    (None, Some(alone)) => {
+                        let why = "it does not state the asked request, and the gateway keeps nothing";
+                        Settled { instead: Some(why), ..settled(Outcome::Allow, "policy", alone) }
+                    }
+                    (None, None) => settled(Outcome::Deny, "withheld", policy),
                 })
             }
             (Effect::Deny, false) => Ok(settled(Outcome::Deny, denial(&decision), policy)),
@@ -253,13 +262,16 @@ fn settle(
             }
         },
         Err(rejection) if rejection.outcome == Outcome::Deny => {
-            let policy = match (allows(&policy), exact) {
-                (false, _) => policy,
-                (true, Some(method)) => policy.with_denied(method),
-                (true, None) => IamPolicy::deny_stage(asked_for.stage.clone()),
+            let (policy, instead) = match (allows(&policy), exact) {
+                (false, _) => (policy, None),
+                (true, Some(method)) => (policy.with_denied(method), None),
+                (true, None) => {
+                    let why = "the refused path cannot be named, so all of the stage is denied";
+                    (IamPolicy::deny_stage(asked_for.stage.clone()), Some(why))
+                }
             };
             let detail = Some(rejection.detail);
-            Ok(Settled { detail, ..settled(Outcome::Deny, rejection.reason, policy) })
+            Ok(Settled { detail, instead, ..settled(Outcome::Deny, rejection.reason, policy) })
         }
         Err(rejection) => Err(rejection),
     }
