@@ -18,7 +18,7 @@ use cedar_gate::route::Router;
 use cedar_policy as cedar;
 use cedar_policy::RestrictedExpression as Value;
 
-use crate::subject::load;
+use crate::subject::{for_the_whole_api, load};
 
 const API: (&str, &str) = ("orders-rest", "prod");
 const COLLECTIONS: [&str; 20] = [
@@ -161,6 +161,7 @@ fn principal(number: usize) -> Principal {
 
 /// The example bundle with other routes, roles and policies, and answers about the whole API.
 fn api(files: &SourceFiles, operations: usize, policies: usize) -> SourceFiles {
+    let files = &for_the_whole_api(files);
     let mut made = SourceFiles::default();
     let replaced = |path: &str| {
         path.starts_with("policies/v1/") || path.starts_with("schema/routes.") || path.starts_with("tests/")
@@ -168,8 +169,6 @@ fn api(files: &SourceFiles, operations: usize, policies: usize) -> SourceFiles {
     for path in files.paths().filter(|path| !replaced(path)) {
         made.insert(path, files.bytes(path).expect("it is listed"));
     }
-    let deployment = files.text("schema/authorizer.toml").expect("the bundle has the file");
-    made.insert("schema/authorizer.toml", deployment.replacen("\"request\"", "\"api\"", 1));
     let routes = routes(operations);
     let table = cedar_gate::route::RouteTable::from_toml(&routes).expect("the routes are a table");
     made.insert("schema/routes.cedarschema", table.cedarschema());

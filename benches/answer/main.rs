@@ -2,9 +2,10 @@
 //!
 //! `cargo bench --bench answer` measures the raw check by aws-lc-rs and whole answers, event bytes to response bytes,
 //! **in turns within one run**, prints each one's ratio to the check, and fails when the ratio of an answer is above
-//! [`PROMISE`]; and answers to known tokens, which must not cost more than [`KNOWN_PROMISE`]. A token of one of ten thousand
-//! issuers must not cost more than [`TRUST_PROMISE`] of one issuer's. The same way it shows what each stage of an answer
-//! costs, and how a decision grows with the policies.
+//! [`PROMISE`]; and answers to known tokens, also with a known document for the whole API, which must not cost more than
+//! [`KNOWN_PROMISE`]. A token of one of ten thousand issuers must not cost more than [`TRUST_PROMISE`] of one issuer's. The
+//! same way it shows what each stage of an answer costs, how a decision grows with the policies, and what a document for
+//! a whole API costs beside deciding each of its operations.
 //! Then criterion measures each by itself and compares with the last time.
 
 #![expect(
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     };
     report("answer", Some(PROMISE), &raw, &answers(&subject.authorizer, &subject));
     report("answer, token known", Some(KNOWN_PROMISE), &raw, &answers(&subject.remembering, &subject));
+    report("answer, document known", Some(KNOWN_PROMISE), &raw, &answers(&subject.whole, &subject));
     trust::with(|one, many| report("trust", Some(TRUST_PROMISE), one, many));
     stages::with(&subject, |stages| report("stage", None, &raw, &stages));
     growth::with(&subject, |decisions| report("decision", None, &raw, &decisions));

@@ -38,6 +38,8 @@ pub(crate) struct Subject {
     pub(crate) authorizer: Authorizer,
     /// Knows the tokens that it has verified.
     pub(crate) remembering: Authorizer,
+    /// The same, and answers for the whole API: it knows the documents that it has compiled.
+    pub(crate) whole: Authorizer,
     pub(crate) token_event: Vec<u8>,
     pub(crate) request_event: Vec<u8>,
 }
@@ -51,10 +53,20 @@ impl Subject {
             .expect("the public key parses");
         let files = files(&pair);
         let authorizer = |files| Authorizer::new(load(files)).expect("the bundle can be prepared");
-        let (authorizer, remembering) = (authorizer(&without_cache(&files)), authorizer(&files));
+        let (alone, whole) = (without_cache(&files), for_the_whole_api(&files));
+        let (authorizer, remembering, whole) = (authorizer(&alone), authorizer(&files), authorizer(&whole));
         let (token_event, request_event) = (token_event(&token), request_event(&token));
-        let subject =
-            Self { key, signed, signature, files, authorizer, remembering, token_event, request_event };
+        let subject = Self {
+            key,
+            signed,
+            signature,
+            files,
+            authorizer,
+            remembering,
+            whole,
+            token_event,
+            request_event,
+        };
         subject.check();
         subject
     }
@@ -78,6 +90,10 @@ impl Subject {
             assert!(!known(&self.authorizer), "the first authorizer verifies each token");
             known(&self.remembering);
             assert!(known(&self.remembering), "the second one knows them");
+            let document =
+                || self.whole.answer(event, NOW).document.expect("the third one answers for the API");
+            document();
+            assert!(document().known && document().compiled.is_exact(), "and knows its documents");
         }
     }
 }
@@ -187,6 +203,15 @@ pub(crate) fn public_jwks(pair: &KeyPair) -> serde_json::Value {
         "n": part(public.modulus().big_endian_without_leading_zero()),
         "e": part(public.exponent().big_endian_without_leading_zero()),
     }] })
+}
+
+/// The same bundle, whose first API gets answers about all of it.
+pub(crate) fn for_the_whole_api(files: &SourceFiles) -> SourceFiles {
+    let path = "schema/authorizer.toml";
+    let text = files.text(path).expect("the bundle has the file");
+    let mut files = files.clone();
+    files.insert(path, text.replacen("\"request\" ", "\"api\" ", 1));
+    files
 }
 
 fn without_cache(files: &SourceFiles) -> SourceFiles {
