@@ -28,6 +28,10 @@ struct PlannedOperation {
     policies: Vec<PlannedPolicy>,
 }
 
+/// The most conditions that are evaluated for one principal, each once for each operation that it can apply to: about a
+/// twentieth of a second. Beyond that there are no grants, and so no document for a whole API.
+const MOST_CONDITIONS: usize = 3_000;
+
 /// A policy whose action and resource scope match the operation.
 #[derive(Debug)]
 struct PlannedPolicy {
@@ -37,7 +41,8 @@ struct PlannedPolicy {
     is_conditional: bool,
 }
 
-/// Why there are no grants: a defect of ours, because what a bundle's author could get wrong is found when it is loaded.
+/// Why there are no grants: more conditions than are evaluated for one answer; else a defect of ours, because what a
+/// bundle's author could get wrong is found when it is loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the grants of `{operation}` cannot be worked out: {message}")]
 pub struct GrantError {
@@ -121,6 +126,7 @@ impl GrantPlan {
         // Made when the first condition is met: a principal whose policies have none needs no partial evaluation.
         let mut partial: Option<PartialStore<'_>> = None;
         let mut grants = Vec::with_capacity(self.operations.len());
+        let mut conditions = 0;
         for (operation, planned) in routes.operations().iter().zip(&self.operations) {
             let failed = |message: String| GrantError { operation: operation.name().to_owned(), message };
             let (conditional, certain): (Vec<&PlannedPolicy>, Vec<&PlannedPolicy>) = planned
@@ -131,6 +137,12 @@ impl GrantPlan {
             let mut grant = Grant::default();
             for policy in certain {
                 grant.push(policy.policy.id(), policy.policy.effect(), Formula::TRUE);
+            }
+            conditions += conditional.len();
+            if conditions > MOST_CONDITIONS {
+                return Err(failed(format!(
+                    "the policies have more than {MOST_CONDITIONS} conditions to evaluate"
+                )));
             }
             if !conditional.is_empty() {
                 let partial = match &mut partial {
