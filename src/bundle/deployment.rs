@@ -29,7 +29,7 @@
 //! [document]                      # of scope "api"; what stands here is what counts where it is left out
 //! pattern_characters = 512        # 128 to 512, API Gateway's limit
 //! bytes = 8192                    # 1024 to 65536
-//! work = 40000000                 # the work of a document: 1 to 1000000000. Beyond it, one about the asked method
+//! work = 20000000                 # the work of a document: 1 to 1000000000. Beyond it, one about the asked method
 //! escape_wildcards = false        # a literal * ? $ as ${*} ${?} ${$}. Not verified on live AWS
 //! expiry_condition = false        # an Allow ends with its token: DateLessThan aws:CurrentTime. Not verified on live AWS
 //!

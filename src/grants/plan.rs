@@ -30,7 +30,7 @@ struct PlannedOperation {
 
 /// The most conditions that are evaluated for one principal, each once for each operation that it can apply to: about a
 /// twentieth of a second. Beyond that there are no grants, and so no document for a whole API.
-const MOST_CONDITIONS: usize = 3_000;
+const MOST_CONDITIONS: usize = 2_000;
 
 /// A policy whose action and resource scope match the operation.
 #[derive(Debug)]

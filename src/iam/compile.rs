@@ -110,7 +110,7 @@ impl Limits {
     /// The limits unless the deployment sets others: [`ResourceArn::MAX_CHARS`]; 8,192 bytes, which API Gateway
     /// documents for resource policies only; and work for well under a tenth of a second.
     pub const DEFAULT: Self =
-        Self { pattern_characters: ResourceArn::MAX_CHARS, document_bytes: 8_192, work: 40_000_000 };
+        Self { pattern_characters: ResourceArn::MAX_CHARS, document_bytes: 8_192, work: 20_000_000 };
 }
 
 /// A document for the whole API. It allows nothing that the grants do not: that has been proved for every path.

@@ -34,7 +34,7 @@ impl DocumentLimits {
     /// "API Gateway quotas for configuring and running a REST API").
     pub const BYTES: usize = 8_192;
     /// A limit of ours, for well under a tenth of a second.
-    pub const WORK: u64 = 40_000_000;
+    pub const WORK: u64 = 20_000_000;
 }
 
 impl Default for DocumentLimits {
