@@ -26,7 +26,7 @@ use crate::credential;
 use crate::decision::{Decision, Effect};
 use crate::entities::{EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
-use crate::grants::{GrantError, VolatileRead};
+use crate::grants::{GrantError, GrantPlan, VolatileRead};
 use crate::iam::{Compiled, IamPolicy, ResourceArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
@@ -152,13 +152,14 @@ impl Authorizer {
         principal: &Principal,
     ) -> Option<Result<Arc<Compiled>, String>> {
         let api = self.bundle.deployment().apis.iter().find(|known| known.name == api)?;
-        let ready = self.stages.find(&api.name, stage).filter(|_| api.scope == AnswerScope::Api)?;
+        let ready = self.stages.find(&api.name, stage)?;
+        let whole = ready.whole.as_ref()?;
         let (account, id) = (api.account.as_str(), api.id.as_str());
         let arn = match ResourceArn::stage_wide("aws", region, account, id, stage) {
             Ok(arn) => arn,
             Err(error) => return Some(Err(error.to_string())),
         };
-        Some(match Document::compile(&self.bundle, (api, ready), &arn, principal) {
+        Some(match Document::compile(&self.bundle, (api, ready, whole), &arn, principal) {
             Document::Whole { compiled, .. } => Ok(compiled),
             Document::None(why) => Err(why),
         })
@@ -174,7 +175,8 @@ impl Authorizer {
     ) -> Option<Result<BTreeSet<VolatileRead>, GrantError>> {
         let stage = self.stages.find(api, stage)?;
         let kinds = stage.factory.principal_types();
-        Some(stage.plan.volatile_reads(self.bundle.routes(), self.bundle.schema(), &kinds))
+        let reads = |plan: GrantPlan| plan.volatile_reads(self.bundle.routes(), self.bundle.schema(), &kinds);
+        Some(stage.plan().and_then(reads))
     }
 
     /// The bundle that decides.

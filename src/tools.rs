@@ -15,3 +15,12 @@ use serde_json::Value;
 pub fn id_of(line: &str) -> Option<Value> {
     serde_json::from_str::<Value>(line).ok()?.get("id").cloned()
 }
+
+/// The first of some names as a text, at most so many, and how many more there are.
+fn some_of(names: &[String], most: usize) -> String {
+    let named = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}

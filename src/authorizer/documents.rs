@@ -15,7 +15,7 @@ use crate::entities::Principal;
 use crate::iam::StageWideArn;
 use crate::jose::{PrincipalKind, VerifiedClaims};
 
-use super::stages::Stage;
+use super::stages::WholeStage;
 use super::whole::Document;
 
 /// The most documents that are kept. One takes about as much memory as the document has bytes, a few kilobytes.
@@ -32,7 +32,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(stage: &Stage, arn: &StageWideArn, claims: &VerifiedClaims, principal: &Principal) -> Self {
+    fn new(whole: &WholeStage, arn: &StageWideArn, claims: &VerifiedClaims, principal: &Principal) -> Self {
         let mut roles = claims.roles().to_vec();
         roles.sort_unstable();
         roles.dedup();
@@ -41,7 +41,7 @@ impl Key {
             kind: claims.kind(),
             roles,
             tenant: claims.tenant().map(str::to_owned),
-            read: stage.plan.reads().of(principal),
+            read: whole.plan.reads().of(principal),
         }
     }
 }
@@ -59,13 +59,13 @@ impl Documents {
     /// held meanwhile: two who ask for one document at the same time make it twice, and it is the same.
     pub(super) fn get_or_make(
         &self,
-        stage: &Stage,
+        whole: &WholeStage,
         arn: &StageWideArn,
         claims: &VerifiedClaims,
         principal: &Principal,
         make: impl FnOnce() -> Document,
     ) -> (Arc<Document>, bool) {
-        let key = Key::new(stage, arn, claims, principal);
+        let key = Key::new(whole, arn, claims, principal);
         // Whatever panicked with this lock, an entry is whole.
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(&key).map(Arc::clone) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::bundle::Bundle;
+use crate::bundle::deployment::AnswerScope;
 use crate::bundle::policies::PolicyVersion;
 use crate::decision::{Engine, EngineError, PolicySlice};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
@@ -26,6 +27,13 @@ pub(super) struct Stage {
     pub(super) factory: Arc<EntityFactory>,
     /// Each operation's entities and the policies that can apply to it, in the order of the route table.
     pub(super) operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
+    /// What makes documents, where answers speak of the whole API.
+    pub(super) whole: Option<WholeStage>,
+}
+
+/// What the documents of a stage are made with.
+#[derive(Debug)]
+pub(super) struct WholeStage {
     /// What makes a principal's grants.
     pub(super) plan: GrantPlan,
     /// The routes, as the compiler of documents wants them.
@@ -76,13 +84,17 @@ impl Stages {
                 };
                 let operations: Vec<(OperationEntities, Arc<PolicySlice>)> =
                     entities.into_iter().zip(prepared.slices.iter().map(Arc::clone)).collect();
-                let ready = Stage {
+                let mut ready = Stage {
                     version: Arc::clone(version),
                     factory: Arc::clone(&prepared.factory),
-                    plan: GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, &**slice)))?,
-                    prepared: PreparedRoutes::new(bundle.routes(), router(api.kind), path_encoding(api.kind)),
                     operations,
+                    whole: None,
                 };
+                if api.scope == AnswerScope::Api {
+                    let (router, encoding) = (router(api.kind), path_encoding(api.kind));
+                    let prepared = PreparedRoutes::new(bundle.routes(), router, encoding);
+                    ready.whole = Some(WholeStage { plan: ready.plan()?, prepared });
+                }
                 versions.insert(&version.name, prepared);
                 stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
             }
@@ -92,6 +104,13 @@ impl Stages {
 
     pub(super) fn find(&self, api: &str, stage: &str) -> Option<&Stage> {
         self.0.get(api)?.get(stage)
+    }
+}
+
+impl Stage {
+    /// What makes a principal's grants.
+    pub(super) fn plan(&self) -> Result<GrantPlan, GrantError> {
+        GrantPlan::new(self.operations.iter().map(|(entities, slice)| (entities, &**slice)))
     }
 }
 

@@ -42,7 +42,7 @@ use crate::route::{Operation, OperationId};
 use crate::time::Timestamp;
 
 use super::asked::{Asked, AskedResource};
-use super::stages::Stage;
+use super::stages::{Stage, WholeStage};
 
 /// What is emitted for a principal, whatever it asks.
 #[derive(Debug)]
@@ -61,18 +61,18 @@ impl Document {
     /// Compiles the document of a principal: its grants, and from them the statements, proved.
     pub(super) fn compile(
         bundle: &Bundle,
-        (api, stage): (&Api, &Stage),
+        (api, stage, whole): (&Api, &Stage, &WholeStage),
         arn: &StageWideArn,
         principal: &Principal,
     ) -> Self {
-        let grants = match stage.plan.grants(bundle.routes(), bundle.schema(), principal) {
+        let grants = match whole.plan.grants(bundle.routes(), bundle.schema(), principal) {
             Ok(grants) => grants,
             Err(error) => return Self::None(error.to_string()),
         };
         let limits = bundle.deployment().document;
         let question = WholeApi {
             routes: bundle.routes(),
-            prepared: &stage.prepared,
+            prepared: &whole.prepared,
             router: router(api.kind),
             grants: &grants,
             stage: arn,
@@ -144,13 +144,13 @@ impl Authorizer {
         used: &mut Option<UsedDocument>,
     ) -> Result<Verdict, Rejection> {
         let Question { event, asked, now, .. } = *question;
-        let Some(asked_for) = &asked.resource else {
-            return Err(Rejection::fault("internal", "an API without methods has no document".to_owned()));
+        let (Some(asked_for), Some(whole)) = (&asked.resource, &asked.stage.whole) else {
+            return Err(Rejection::fault("internal", "the stage has no documents".to_owned()));
         };
         let principal = principal(claims, question)?;
-        let make = || Document::compile(&self.bundle, (asked.api, asked.stage), &asked_for.stage, &principal);
-        let (document, known) =
-            self.documents.get_or_make(asked.stage, &asked_for.stage, claims, &principal, make);
+        let make =
+            || Document::compile(&self.bundle, (asked.api, asked.stage, whole), &asked_for.stage, &principal);
+        let (document, known) = self.documents.get_or_make(whole, &asked_for.stage, claims, &principal, make);
         let decided = asked
             .normal_path(event)
             .and_then(|path| self.decide_on(question, principal.clone(), path.as_ref(), record));

@@ -1,6 +1,7 @@
 //! From a principal to its [`Grants`]. What does not depend on who asks is prepared once for each stage of an API.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use cedar_policy as cedar;
 
@@ -25,7 +26,7 @@ pub struct GrantPlan {
 struct PlannedOperation {
     action: cedar::EntityUid,
     route: cedar::EntityUid,
-    policies: Vec<PlannedPolicy>,
+    policies: Vec<Arc<PlannedPolicy>>,
 }
 
 /// The most conditions that are evaluated for one principal, each once for each operation that it can apply to: about a
@@ -73,7 +74,8 @@ impl GrantPlan {
     ) -> Result<Self, GrantError> {
         let mut routes: HashMap<cedar::EntityUid, cedar::Entity> = HashMap::new();
         let mut reads = PrincipalReads::default();
-        let mut read = BTreeSet::new();
+        // A policy can apply to many operations, and is looked into once.
+        let mut known: HashMap<cedar::PolicyId, Arc<PlannedPolicy>> = HashMap::new();
         let mut planned = Vec::new();
         for (entities, slice) in operations {
             let (action, route) = (entities.action().clone(), entities.route().clone());
@@ -82,13 +84,15 @@ impl GrantPlan {
                 message: "the route has no entity".to_owned(),
             })?;
             routes.entry(route.clone()).or_insert_with(|| entity.clone());
-            let mut policies: Vec<PlannedPolicy> = slice.policies().map(PlannedPolicy::new).collect();
-            policies.sort_by(|one, other| one.policy.id().cmp(other.policy.id()));
-            for PlannedPolicy { policy, .. } in &policies {
-                if read.insert(policy.id().clone()) {
+            let mut plan = |policy: &cedar::Policy| {
+                let planned = known.entry(policy.id().clone()).or_insert_with(|| {
                     reads.add(policy);
-                }
-            }
+                    Arc::new(PlannedPolicy::new(policy))
+                });
+                Arc::clone(planned)
+            };
+            let mut policies: Vec<Arc<PlannedPolicy>> = slice.policies().map(&mut plan).collect();
+            policies.sort_by(|one, other| one.policy.id().cmp(other.policy.id()));
             planned.push(PlannedOperation { action, route, policies });
         }
         Ok(Self { operations: planned, routes: routes.into_values().collect(), reads })
@@ -132,6 +136,7 @@ impl GrantPlan {
             let (conditional, certain): (Vec<&PlannedPolicy>, Vec<&PlannedPolicy>) = planned
                 .policies
                 .iter()
+                .map(Arc::as_ref)
                 .filter(|planned| lineage.satisfies_principal(&planned.principal))
                 .partition(|planned| planned.is_conditional);
             let mut grant = Grant::default();
@@ -176,7 +181,7 @@ impl GrantPlan {
         for (operation, planned) in routes.operations().iter().zip(&self.operations) {
             let failed = |message: String| GrantError { operation: operation.name().to_owned(), message };
             let conditional: Vec<&PlannedPolicy> =
-                planned.policies.iter().filter(|policy| policy.is_conditional).collect();
+                planned.policies.iter().map(Arc::as_ref).filter(|policy| policy.is_conditional).collect();
             if conditional.is_empty() {
                 continue;
             }

@@ -26,6 +26,8 @@ use crate::entities::OperationEntities;
 use crate::grants::VolatileRead;
 use crate::route::{Operation, OperationId};
 
+use super::some_of;
+
 /// Something about an API's cache that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheFinding {
@@ -237,7 +239,7 @@ impl Report<'_> {
     fn add(&mut self, read: &Read, operations: &BTreeSet<OperationId>) {
         let Read { version, policy, fact } = read;
         let names = self.names(operations.iter().copied());
-        let routes = some_of(&names);
+        let routes = some_of(&names, NAMED);
         let (api, ttl) = (&self.api.name, self.api.result_ttl_seconds);
         let sources = sources_of(fact, &self.bundle.vocabulary().http);
         let is_in_key = self.is_in_key(fact);
@@ -293,7 +295,7 @@ impl Report<'_> {
             "API `{}` keeps one answer a route for {} s, and it names the asked path alone, so that other paths are refused: {}",
             api.name,
             api.result_ttl_seconds,
-            some_of(&names)
+            some_of(&names, NAMED)
         );
         let help = format!(
             "write scope = \"api\", add \"{}\" to its identity_sources, or write result_ttl_seconds = 0",
@@ -376,14 +378,6 @@ const REMEDIES: [&str; 3] = [
 
 /// The most operations that a message names.
 const NAMED: usize = 5;
-
-fn some_of(names: &[String]) -> String {
-    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
 
 /// Where a policy's text reads a fact; the whole policy where it spells it in another way.
 fn reading(files: &SourceFiles, note: &PolicyNote, fact: &str) -> std::ops::Range<usize> {

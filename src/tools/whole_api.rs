@@ -21,6 +21,8 @@ use crate::entities::{EntityError, Principal};
 use crate::iam::{Compiled, WithheldCause};
 use crate::route::{Operation, OperationId, Segment};
 
+use super::some_of;
+
 /// The region of the ARNs, which is not known here: the longest name, so that no document is longer than is said.
 const REGION: &str = "ap-southeast-1";
 
@@ -179,7 +181,7 @@ impl<'b> Tried<'b> {
         principals: &[String],
     ) -> (String, String) {
         let api = &self.api.name;
-        let whom = some_of(principals);
+        let whom = some_of(principals, NAMED);
         let (name, witness) = (operation.map_or("", Operation::name), witness.unwrap_or_default());
         let request = match witness == name {
             true => format!("`{name}`"),
@@ -227,14 +229,6 @@ fn literal_leaf(operation: &Operation) -> Option<String> {
 
 /// The most principals that a message names.
 const NAMED: usize = 3;
-
-fn some_of(principals: &[String]) -> String {
-    let named = principals.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match principals.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
 
 /// The principals that are tried, each with a name for people.
 fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, Principal)>, EntityError> {
