@@ -32,7 +32,7 @@ use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
-use crate::route::{Operation, OperationId, PathTemplate, RouteMatch, Router};
+use crate::route::{Operation, OperationId, PathTemplate, RouteMatch};
 use crate::time::Timestamp;
 
 use asked::Asked;
@@ -296,7 +296,7 @@ impl Authorizer {
                 Rejection::deny("no_route", "the route table has no operation `$connect`".to_owned())
             });
         };
-        let matched = routes.find(router(asked.api.kind), &asked.verb, path).ok_or_else(no_route)?;
+        let matched = routes.find(asked.api.kind.router(), &asked.verb, path).ok_or_else(no_route)?;
         if let Some(picked) = event.route_template() {
             let ours = matched.operation().template();
             let known =
@@ -397,14 +397,6 @@ fn denial(decision: &Decision) -> &'static str {
         (false, _) => "policy_error",
         (true, true) => "no_permit",
         (true, false) => "policy",
-    }
-}
-
-/// Whose precedence decides between the routes of an API.
-fn router(kind: ApiKind) -> Router {
-    match kind {
-        ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Router::Rest,
-        ApiKind::Http => Router::Http,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people who write policies need beside the authorizer: pure functions, called by the command line.
 
 pub mod cache_safety;
+pub mod desk;
 pub mod eval;
 pub mod issuer_file;
 pub mod jws_batch;

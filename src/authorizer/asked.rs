@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::bundle::deployment::{Api, ApiKind};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::{ResourceArn, StageWideArn};
-use crate::path::{PathEncoding, RequestPath, reconcile};
+use crate::path::{RequestPath, reconcile};
 
 use super::rejection::Rejection;
 use super::stages::{Stage, Stages};
@@ -101,7 +101,7 @@ impl<'a> Asked<'a> {
     /// The path in its normal form; `None` for a WebSocket's `$connect`, which has none.
     pub(super) fn normal_path(&self, event: &AuthorizerEvent<'_>) -> Result<Option<RequestPath>, Rejection> {
         let PathText::Asked(text) = &self.path else { return Ok(None) };
-        let encoding = path_encoding(self.api.kind);
+        let encoding = self.api.kind.path_encoding();
         // The path of an HTTP API's event begins with the stage, unless it is `$default`.
         let base_paths: Cow<'_, [String]> = match self.api.kind {
             ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => Cow::Borrowed(&self.api.base_paths),
@@ -150,14 +150,6 @@ fn stage<'a>(stages: &'a Stages, api: &'a Api, name: &str) -> Result<(&'a str, &
 
 fn verb(text: &str) -> Result<Verb, Rejection> {
     text.parse().map_err(|error: ArnError| Rejection::fault("internal", error.to_string()))
-}
-
-/// How the paths of an API's events and ARNs are written.
-pub(super) fn path_encoding(kind: ApiKind) -> PathEncoding {
-    match kind {
-        ApiKind::Rest | ApiKind::WebSocket | ApiKind::AppSync => PathEncoding::Raw,
-        ApiKind::Http => PathEncoding::Decoded,
-    }
 }
 
 /// Which events an API of a kind sends.

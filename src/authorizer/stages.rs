@@ -11,9 +11,6 @@ use crate::entities::{EntityError, EntityFactory, OperationEntities};
 use crate::grants::{GrantError, GrantPlan};
 use crate::iam::PreparedRoutes;
 
-use super::asked::path_encoding;
-use super::router;
-
 /// Every stage that a policy version decides, by API and name.
 #[derive(Debug)]
 pub(super) struct Stages(HashMap<String, HashMap<String, Stage>>);
@@ -91,7 +88,7 @@ impl Stages {
                     whole: None,
                 };
                 if api.scope == AnswerScope::Api {
-                    let (router, encoding) = (router(api.kind), path_encoding(api.kind));
+                    let (router, encoding) = (api.kind.router(), api.kind.path_encoding());
                     let prepared = PreparedRoutes::new(bundle.routes(), router, encoding);
                     ready.whole = Some(WholeStage { plan: ready.plan()?, prepared });
                 }

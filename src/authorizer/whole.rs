@@ -24,9 +24,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::rejection::Rejection;
-use super::{
-    Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal, router,
-};
+use super::{Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal};
 use crate::bundle::Bundle;
 use crate::bundle::deployment::Api;
 use crate::context::contract::safe_text;
@@ -73,7 +71,7 @@ impl Document {
         let question = WholeApi {
             routes: bundle.routes(),
             prepared: &whole.prepared,
-            router: router(api.kind),
+            router: api.kind.router(),
             grants: &grants,
             stage: arn,
             resource_policy: api.resource_policy,
@@ -107,7 +105,7 @@ fn recheck<'b>(
     let last = RefCell::new(None);
     move |operation, path| {
         let (entities, slice) = stage.operations.get(operation.id().index())?;
-        let matched = bundle.routes().find(router(api.kind), operation.verb()?, path)?;
+        let matched = bundle.routes().find(api.kind.router(), operation.verb()?, path)?;
         let known = last.take().filter(|(of, _)| *of == operation.id()).map(|(_, store)| store);
         let store = match known {
             Some(store) => store,

@@ -79,6 +79,8 @@ use super::finding::Findings;
 use super::source::SourceFiles;
 use crate::arn::{AccountId, ApiId, Stage};
 use crate::credential::TokenSource;
+use crate::path::PathEncoding;
+use crate::route::Router;
 
 pub(crate) const PATH: &str = "schema/authorizer.toml";
 
@@ -146,6 +148,26 @@ pub enum ApiKind {
     WebSocket,
     /// An AppSync GraphQL API.
     AppSync,
+}
+
+impl ApiKind {
+    /// Whose precedence decides between its routes.
+    #[must_use]
+    pub const fn router(self) -> Router {
+        match self {
+            Self::Rest | Self::WebSocket | Self::AppSync => Router::Rest,
+            Self::Http => Router::Http,
+        }
+    }
+
+    /// How the paths of its events and ARNs are written.
+    #[must_use]
+    pub const fn path_encoding(self) -> PathEncoding {
+        match self {
+            Self::Rest | Self::WebSocket | Self::AppSync => PathEncoding::Raw,
+            Self::Http => PathEncoding::Decoded,
+        }
+    }
 }
 
 /// Whether the API has a resource policy.
