@@ -3,6 +3,7 @@
 //!
 //! The whole-API document ([`iam`](crate::iam)) comes from here, and so does whatever else states what a principal may do.
 
+mod condition;
 mod formula;
 mod plan;
 mod reads;

@@ -5,7 +5,7 @@
 //! [`PROMISE`]; and answers to known tokens, also with a known document for the whole API, which must not cost more than
 //! [`KNOWN_PROMISE`]. A token of one of ten thousand issuers must not cost more than [`TRUST_PROMISE`] of one issuer's. The
 //! same way it shows what each stage of an answer costs, how a decision grows with the policies, and what a document for
-//! a whole API costs beside deciding each of its operations.
+//! a whole API costs beside deciding each of its operations; `-- document` prints that alone.
 //! Then criterion measures each by itself and compares with the last time.
 
 #![expect(
@@ -56,6 +56,10 @@ fn main() -> ExitCode {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let subject = Subject::new();
+    if tables && std::env::args().any(|argument| argument == "document") {
+        document::print(&subject.files);
+        return ExitCode::SUCCESS;
+    }
     let raw = raw_check(&subject);
     let mut kept = true;
     let mut report = |group: &str, promise: Option<f64>, raw: &Measured<'_>, measured: &[Measured<'_>]| {

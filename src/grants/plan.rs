@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cedar_policy as cedar;
 
+use super::condition::{Condition, Known, Numbering, Question, Value};
 use super::formula::Formula;
 use super::reads::PrincipalReads;
 use super::residual::{PartialPrincipal, PartialStore};
@@ -19,7 +20,10 @@ pub struct GrantPlan {
     operations: Vec<PlannedOperation>,
     /// The entities of the routes, each with everything it is in.
     routes: Vec<cedar::Entity>,
+    /// The same, and those of the actions.
+    known: cedar::Entities,
     reads: PrincipalReads,
+    numbering: Numbering,
 }
 
 #[derive(Debug)]
@@ -29,17 +33,29 @@ struct PlannedOperation {
     policies: Vec<Arc<PlannedPolicy>>,
 }
 
-/// The most conditions that are evaluated for one principal, each once for each operation that it can apply to: about a
-/// twentieth of a second. Beyond that there are no grants, and so no document for a whole API.
-const MOST_CONDITIONS: usize = 2_000;
+/// The most effort for one principal: each condition counts once for each operation that it can apply to. About a
+/// thirtieth of a second. Beyond that there are no grants, and so no document for a whole API.
+const MOST_EFFORT: usize = 15_000;
+/// What partial evaluation of a condition takes, in evaluations of one that was taken apart beforehand.
+const PARTIAL_EFFORT: usize = 20;
 
 /// A policy whose action and resource scope match the operation.
 #[derive(Debug)]
 struct PlannedPolicy {
     policy: cedar::Policy,
     principal: cedar::PrincipalConstraint,
-    /// Whether it has a condition; else its scope alone decides.
-    is_conditional: bool,
+    conditions: Conditions,
+}
+
+/// How the conditions of a policy are evaluated.
+#[derive(Debug)]
+enum Conditions {
+    /// It has none: its scope alone decides.
+    None,
+    /// They are taken apart.
+    Prepared(Condition),
+    /// They want partial evaluation.
+    Mixed,
 }
 
 /// Why there are no grants: more conditions than are evaluated for one answer; else a defect of ours, because what a
@@ -73,7 +89,8 @@ impl GrantPlan {
         operations: impl IntoIterator<Item = (&'o OperationEntities, &'o PolicySlice)>,
     ) -> Result<Self, GrantError> {
         let mut routes: HashMap<cedar::EntityUid, cedar::Entity> = HashMap::new();
-        let mut reads = PrincipalReads::default();
+        let mut actions: Vec<cedar::Entity> = Vec::new();
+        let (mut reads, mut numbering) = (PrincipalReads::default(), Numbering::default());
         // A policy can apply to many operations, and is looked into once.
         let mut known: HashMap<cedar::PolicyId, Arc<PlannedPolicy>> = HashMap::new();
         let mut planned = Vec::new();
@@ -84,10 +101,11 @@ impl GrantPlan {
                 message: "the route has no entity".to_owned(),
             })?;
             routes.entry(route.clone()).or_insert_with(|| entity.clone());
+            actions.extend(entities.entities().get(&action).cloned());
             let mut plan = |policy: &cedar::Policy| {
                 let planned = known.entry(policy.id().clone()).or_insert_with(|| {
                     reads.add(policy);
-                    Arc::new(PlannedPolicy::new(policy))
+                    Arc::new(PlannedPolicy::new(policy, &mut numbering))
                 });
                 Arc::clone(planned)
             };
@@ -95,7 +113,10 @@ impl GrantPlan {
             policies.sort_by(|one, other| one.policy.id().cmp(other.policy.id()));
             planned.push(PlannedOperation { action, route, policies });
         }
-        Ok(Self { operations: planned, routes: routes.into_values().collect(), reads })
+        let all = routes.values().cloned().chain(actions);
+        let known = cedar::Entities::from_entities(all, None)
+            .map_err(|error| GrantError { operation: String::new(), message: error.to_string() })?;
+        Ok(Self { operations: planned, routes: routes.into_values().collect(), known, reads, numbering })
     }
 
     /// What the grants can depend on: two principals of one type, with the same roles, the same tenant and the same
@@ -109,7 +130,8 @@ impl GrantPlan {
     ///
     /// A policy whose principal scope is false for it is left out, as
     /// [`Engine::slice`](crate::decision::Engine::slice) leaves out those whose action or resource scope is: evaluating a
-    /// scope cannot fail. One without conditions is then true. The others are evaluated with an unknown context.
+    /// scope cannot fail. One without conditions is then true. Of the others Cedar evaluates the parts without the context;
+    /// what cannot be taken apart so is evaluated partially.
     ///
     /// # Errors
     /// [`GrantError`]
@@ -119,52 +141,14 @@ impl GrantPlan {
         schema: &cedar::Schema,
         principal: &cedar::Entity,
     ) -> Result<Grants, GrantError> {
-        let uid = principal.uid();
-        let store = |entities: Vec<cedar::Entity>| {
-            cedar::Entities::from_entities(entities, None).map_err(|error| GrantError {
-                operation: uid.type_name().to_string(),
-                message: error.to_string(),
-            })
-        };
-        let lineage = Lineage::of(&uid, &store(vec![principal.clone()])?);
-        // Made when the first condition is met: a principal whose policies have none needs no partial evaluation.
-        let mut partial: Option<PartialStore<'_>> = None;
-        let mut grants = Vec::with_capacity(self.operations.len());
-        let mut conditions = 0;
-        for (operation, planned) in routes.operations().iter().zip(&self.operations) {
-            let failed = |message: String| GrantError { operation: operation.name().to_owned(), message };
-            let (conditional, certain): (Vec<&PlannedPolicy>, Vec<&PlannedPolicy>) = planned
-                .policies
-                .iter()
-                .map(Arc::as_ref)
-                .filter(|planned| lineage.satisfies_principal(&planned.principal))
-                .partition(|planned| planned.is_conditional);
-            let mut grant = Grant::default();
-            for policy in certain {
-                grant.push(policy.policy.id(), policy.policy.effect(), Formula::TRUE);
-            }
-            conditions += conditional.len();
-            if conditions > MOST_CONDITIONS {
-                return Err(failed(format!(
-                    "the policies have more than {MOST_CONDITIONS} conditions to evaluate"
-                )));
-            }
-            if !conditional.is_empty() {
-                let partial = match &mut partial {
-                    Some(partial) => partial,
-                    none => {
-                        let entities = self.routes.iter().cloned().chain([principal.clone()]).collect();
-                        let made = PartialStore::new(schema, store(entities)?).map_err(&failed)?;
-                        none.insert(made)
-                    }
-                };
-                planned
-                    .evaluate(partial, &PartialPrincipal::Known(&uid), operation, conditional, &mut grant)
-                    .map_err(&failed)?;
-            }
-            grants.push(grant);
-        }
-        Ok(Grants::new(grants))
+        let mut granting = Granting::new(self, schema, principal)?;
+        let operations = routes.operations().iter().zip(&self.operations);
+        let grants = operations.map(|(operation, planned)| {
+            granting
+                .grant(operation, planned)
+                .map_err(|message| GrantError { operation: operation.name().to_owned(), message })
+        });
+        Ok(Grants::new(grants.collect::<Result<_, _>>()?))
     }
 
     /// What decisions can depend on beyond principal and path, whoever of these types asks; sorted.
@@ -181,7 +165,7 @@ impl GrantPlan {
         for (operation, planned) in routes.operations().iter().zip(&self.operations) {
             let failed = |message: String| GrantError { operation: operation.name().to_owned(), message };
             let conditional: Vec<&PlannedPolicy> =
-                planned.policies.iter().map(Arc::as_ref).filter(|policy| policy.is_conditional).collect();
+                planned.policies.iter().map(Arc::as_ref).filter(|policy| policy.is_conditional()).collect();
             if conditional.is_empty() {
                 continue;
             }
@@ -231,13 +215,138 @@ impl PlannedOperation {
 }
 
 impl PlannedPolicy {
-    fn new(policy: &cedar::Policy) -> Self {
-        let has_conditions = |policy: cedar::pst::Policy| !policy.body().clauses().is_empty();
-        Self {
-            principal: policy.principal_constraint(),
-            is_conditional: policy.to_pst().map_or(true, has_conditions),
-            policy: policy.clone(),
+    fn new(policy: &cedar::Policy, numbering: &mut Numbering) -> Self {
+        let has_none = policy.to_pst().is_ok_and(|policy| policy.body().clauses().is_empty());
+        let conditions = match has_none {
+            true => Conditions::None,
+            false => match Condition::of(policy, Known::Request, numbering) {
+                condition if condition.is_mixed() => Conditions::Mixed,
+                condition => Conditions::Prepared(condition),
+            },
+        };
+        Self { principal: policy.principal_constraint(), conditions, policy: policy.clone() }
+    }
+
+    fn is_conditional(&self) -> bool {
+        match self.conditions {
+            Conditions::None => false,
+            Conditions::Prepared(_) | Conditions::Mixed => true,
         }
+    }
+}
+
+/// The grants of one principal, while they are worked out.
+struct Granting<'g> {
+    plan: &'g GrantPlan,
+    schema: &'g cedar::Schema,
+    principal: &'g cedar::Entity,
+    uid: cedar::EntityUid,
+    lineage: Lineage,
+    effort: usize,
+    /// What conditions said that depend on the principal alone.
+    of_principal: Vec<Option<Value>>,
+    // Both are made when they are wanted first: most principals' policies have few conditions, if any.
+    known: Option<cedar::Entities>,
+    partial: Option<PartialStore<'g>>,
+}
+
+impl<'g> Granting<'g> {
+    fn new(
+        plan: &'g GrantPlan,
+        schema: &'g cedar::Schema,
+        principal: &'g cedar::Entity,
+    ) -> Result<Self, GrantError> {
+        let uid = principal.uid();
+        let alone = cedar::Entities::from_entities([principal.clone()], None).map_err(|error| {
+            GrantError { operation: uid.type_name().to_string(), message: error.to_string() }
+        })?;
+        let lineage = Lineage::of(&uid, &alone);
+        let of_principal = vec![None; plan.numbering.len()];
+        Ok(Self {
+            plan,
+            schema,
+            principal,
+            uid,
+            lineage,
+            effort: 0,
+            of_principal,
+            known: None,
+            partial: None,
+        })
+    }
+
+    fn grant(&mut self, operation: &Operation, planned: &PlannedOperation) -> Result<Grant, String> {
+        let mut grant = Grant::default();
+        let mut mixed: Vec<&PlannedPolicy> = Vec::new();
+        let mut request: Option<cedar::Request> = None;
+        for policy in planned.policies.iter().map(Arc::as_ref) {
+            if !self.lineage.satisfies_principal(&policy.principal) {
+                continue;
+            }
+            let condition = match &policy.conditions {
+                Conditions::None => {
+                    grant.push(policy.policy.id(), policy.policy.effect(), Formula::TRUE);
+                    continue;
+                }
+                Conditions::Mixed => {
+                    self.spend(PARTIAL_EFFORT)?;
+                    mixed.push(policy);
+                    continue;
+                }
+                Conditions::Prepared(condition) => condition,
+            };
+            self.spend(1)?;
+            if self.known.is_none() {
+                self.known = Some(self.with_principal(self.plan.known.clone())?);
+            }
+            if request.is_none() {
+                request = Some(self.request(planned)?);
+            }
+            let mut question = Question {
+                operation,
+                ground: request.as_ref().zip(self.known.as_ref()),
+                of_principal: &mut self.of_principal,
+                tests: &mut grant.tests,
+            };
+            let formula = condition.formula(&mut question);
+            grant.is_partially_evaluated = true;
+            if formula != Formula::FALSE {
+                grant.push(policy.policy.id(), policy.policy.effect(), formula);
+            }
+        }
+        if !mixed.is_empty() {
+            let partial = match &mut self.partial {
+                Some(partial) => partial,
+                none => {
+                    let routes = self.plan.routes.iter().cloned().chain([self.principal.clone()]);
+                    let known = cedar::Entities::from_entities(routes, None);
+                    let known = known.map_err(|error| error.to_string())?;
+                    none.insert(PartialStore::new(self.schema, known)?)
+                }
+            };
+            planned.evaluate(partial, &PartialPrincipal::Known(&self.uid), operation, mixed, &mut grant)?;
+        }
+        Ok(grant)
+    }
+
+    fn spend(&mut self, effort: usize) -> Result<(), String> {
+        self.effort += effort;
+        match self.effort > MOST_EFFORT {
+            true => Err("the policies have too many conditions to evaluate for one answer".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// The store is complete already, so Cedar looks at the principal's parents alone.
+    fn with_principal(&self, known: cedar::Entities) -> Result<cedar::Entities, String> {
+        known.add_entities([self.principal.clone()], None).map_err(|error| error.to_string())
+    }
+
+    /// What is asked, without a context: nothing that is evaluated with it reads one.
+    fn request(&self, planned: &PlannedOperation) -> Result<cedar::Request, String> {
+        let (action, route) = (planned.action.clone(), planned.route.clone());
+        cedar::Request::new(self.uid.clone(), action, route, cedar::Context::empty(), None)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -8,11 +8,12 @@
 use std::collections::BTreeSet;
 
 use cedar_policy as cedar;
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, UnaryOp, Var};
+use cedar_policy::pst::{Expr, Var};
 
+use super::condition::{Condition, Known, Numbering, Question};
 use super::formula::{Formula, Outcomes};
-use super::test::{Glob, GlobPart, Subject, Test};
-use crate::route::{Operation, Segment};
+use super::test::Test;
+use crate::route::Operation;
 
 /// The entities that are known, in the form that partial evaluation wants.
 pub(super) struct PartialStore<'s> {
@@ -66,7 +67,6 @@ impl<'s> PartialStore<'s> {
             .map_err(|error| error.to_string())?;
         let response =
             policies.tpe(&request, &self.entities, self.schema).map_err(|error| error.to_string())?;
-        let mut reader = Reader { operation, tests };
         let mut residuals = Vec::new();
         let constants = [
             (cedar::Effect::Permit, Outcomes::TRUE, response.true_permits().collect::<Vec<_>>()),
@@ -85,166 +85,14 @@ impl<'s> PartialStore<'s> {
         let mut left: Vec<cedar::Policy> = response.residual_policies().collect();
         left.sort_by(|one, other| one.id().cmp(other.id()));
         for policy in left {
-            residuals.push(Residual {
-                policy: policy.id().clone(),
-                effect: policy.effect(),
-                formula: reader.condition(&policy),
-            });
+            let condition = Condition::of(&policy, Known::Constants, &mut Numbering::default());
+            let mut question = Question { operation, ground: None, of_principal: &mut [], tests };
+            let formula = condition.formula(&mut question);
+            residuals.push(Residual { policy: policy.id().clone(), effect: policy.effect(), formula });
         }
         residuals.sort_by(|one, other| one.policy.cmp(&other.policy));
         Ok(residuals)
     }
-}
-
-/// Reads expressions as formulas over the path of one operation.
-struct Reader<'r> {
-    operation: &'r Operation,
-    tests: &'r mut Vec<Test>,
-}
-
-impl Reader<'_> {
-    fn condition(&mut self, policy: &cedar::Policy) -> Formula {
-        let Ok(policy) = policy.to_pst() else {
-            return Formula::Reads(BTreeSet::from(["a condition that cannot be read".to_owned()]));
-        };
-        policy.body().clauses().iter().fold(Formula::TRUE, |formula, clause| {
-            let next = match clause {
-                Clause::When(condition) => self.formula(condition),
-                Clause::Unless(condition) => Formula::negation(self.formula(condition)),
-            };
-            Formula::and(formula, next)
-        })
-    }
-
-    /// Whatever is not one of the forms below is opaque: any outcome is possible, and so nothing is granted by it.
-    fn formula(&mut self, expression: &Expr) -> Formula {
-        self.understood(expression).unwrap_or_else(|| {
-            let mut facts = BTreeSet::new();
-            collect_facts(expression, &mut facts);
-            if facts.is_empty() {
-                facts.insert("an expression that no pattern can stand for".to_owned());
-            }
-            Formula::Reads(facts)
-        })
-    }
-
-    fn understood(&mut self, expression: &Expr) -> Option<Formula> {
-        Some(match expression {
-            Expr::Literal(Literal::Bool(true)) => Formula::TRUE,
-            Expr::Literal(Literal::Bool(false)) => Formula::FALSE,
-            Expr::ResidualError => Formula::Constant(Outcomes::ERROR),
-            Expr::UnaryOp { op: UnaryOp::Not, expr } => Formula::negation(self.formula(expr)),
-            Expr::BinaryOp { op: BinaryOp::And, left, right } => {
-                let left = self.formula(left);
-                Formula::and(left, self.formula(right))
-            }
-            Expr::BinaryOp { op: BinaryOp::Or, left, right } => {
-                let left = self.formula(left);
-                Formula::or(left, self.formula(right))
-            }
-            Expr::IfThenElse { cond, then_expr, else_expr } => {
-                let condition = self.formula(cond);
-                let (then, otherwise) = (self.formula(then_expr), self.formula(else_expr));
-                Formula::If(Box::new(condition), Box::new(then), Box::new(otherwise))
-            }
-            Expr::BinaryOp { op: BinaryOp::Eq, left, right } => self.equality(left, right)?,
-            Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => {
-                Formula::negation(self.equality(left, right)?)
-            }
-            Expr::BinaryOp { op: BinaryOp::Contains, left, right } => self.membership(left, right)?,
-            Expr::Like { expr, pattern } => {
-                let subject = self.subject(expr)?;
-                let glob = Glob::new(pattern.iter().map(|element| match element {
-                    PatternElem::Char(char) => GlobPart::Char(*char),
-                    PatternElem::Wildcard => GlobPart::Any,
-                }));
-                self.test(subject, glob)
-            }
-            // The authorizer always gives the three parts of a context, and a parameter is there if the template binds it.
-            Expr::HasAttr { expr, attrs } if is_context(expr) => match (attrs.head.as_str(), &*attrs.tail) {
-                ("params" | "path" | "http", []) => Formula::TRUE,
-                ("params", [name]) => self.has_param(name),
-                _ => return None,
-            },
-            Expr::HasAttr { expr, attrs }
-                if is_context_attribute(expr, "params") && attrs.tail.is_empty() =>
-            {
-                self.has_param(&attrs.head)
-            }
-            _ => return None,
-        })
-    }
-
-    fn has_param(&self, name: &str) -> Formula {
-        Formula::Constant(Outcomes::certain(self.operation.param_names().any(|param| param == name)))
-    }
-
-    fn equality(&mut self, left: &Expr, right: &Expr) -> Option<Formula> {
-        let (subject, text) = match (left, right) {
-            (subject, Expr::Literal(Literal::String(text)))
-            | (Expr::Literal(Literal::String(text)), subject) => (self.subject(subject)?, text),
-            _ => return None,
-        };
-        Some(self.test(subject, Glob::text(text)))
-    }
-
-    /// `["a", "b"].contains(context.params.x)`
-    fn membership(&mut self, set: &Expr, element: &Expr) -> Option<Formula> {
-        let subject = self.subject(element)?;
-        let Expr::Set(items) = set else { return None };
-        let texts: Vec<&str> = items
-            .iter()
-            .map(|item| match &**item {
-                Expr::Literal(Literal::String(text)) => Some(text.as_str()),
-                _ => None,
-            })
-            .collect::<Option<_>>()?;
-        Some(texts.into_iter().fold(Formula::FALSE, |formula, text| {
-            let test = self.test(subject.clone(), Glob::text(text));
-            Formula::or(formula, test)
-        }))
-    }
-
-    /// What a test can look at: `context.path`, and `context.params.<name>` of a parameter that the template binds.
-    fn subject(&self, expression: &Expr) -> Option<Subject> {
-        if is_context_attribute(expression, "path") {
-            return Some(Subject::Path);
-        }
-        let Expr::GetAttr { expr, attr } = expression else { return None };
-        let is_bound = || self.operation.param_names().any(|param| param == attr.as_str());
-        (is_context_attribute(expr, "params") && is_bound()).then(|| Subject::Param(attr.to_string()))
-    }
-
-    fn test(&mut self, subject: Subject, glob: Glob) -> Formula {
-        let is_one_segment = matches!(&subject, Subject::Param(name) if self.is_one_segment(name));
-        let never =
-            is_one_segment && (glob.parts().is_empty() || glob.parts().contains(&GlobPart::Char('/')));
-        if never {
-            return Formula::FALSE;
-        }
-        if glob.parts() == [GlobPart::Any] {
-            return Formula::TRUE;
-        }
-        let test = Test { subject, glob };
-        let index = self.tests.iter().position(|known| *known == test).unwrap_or_else(|| {
-            self.tests.push(test);
-            self.tests.len() - 1
-        });
-        Formula::Test(index)
-    }
-
-    fn is_one_segment(&self, param: &str) -> bool {
-        let segments = self.operation.template().segments();
-        segments.iter().any(|segment| matches!(segment, Segment::Parameter(name) if name == param))
-    }
-}
-
-fn is_context(expression: &Expr) -> bool {
-    matches!(expression, Expr::Var(Var::Context))
-}
-
-fn is_context_attribute(expression: &Expr, name: &str) -> bool {
-    matches!(expression, Expr::GetAttr { expr, attr } if attr == name && is_context(expr))
 }
 
 /// The facts that an expression reads: variables with the attributes that are taken of them (`context.http.source_ip`).

@@ -258,7 +258,7 @@ pub fn compile(
     }
     read_back(question, &document.policy, &parts)?;
     for part in &parts {
-        part.check(question, recheck)?;
+        part.check(question, recheck, &mut work)?;
     }
     Ok(Compiled {
         withheld: parts.iter().flat_map(|part| part.withheld()).collect(),
@@ -397,11 +397,12 @@ impl<'q> Part<'q> {
         findings.flat_map(|finding| self.requests(finding)).map(|(_, _, request)| request).collect()
     }
 
-    /// Holds the grants against Cedar's own decisions.
+    /// Holds the grants against Cedar's own decisions, each of which is work too.
     fn check(
         &self,
         question: &WholeApi<'_>,
         recheck: &dyn Fn(&Operation, &RequestPath) -> Option<Effect>,
+        work: &mut Work,
     ) -> Result<(), CompileError> {
         let mut asked_already = HashSet::new();
         for finding in &self.solution.findings {
@@ -427,6 +428,7 @@ impl<'q> Part<'q> {
             for (operation, _, witness) in self.requests(finding) {
                 let operation =
                     operation.and_then(|id| question.routes.operation(id)).ok_or(CompileError::OtherTable)?;
+                work.spend(RECHECK).map_err(|_| CompileError::WorkLimit)?;
                 if recheck(operation, &path) != Some(expected) {
                     return Err(CompileError::Mismatch { operation: operation.id(), witness, expected });
                 }
@@ -435,6 +437,9 @@ impl<'q> Part<'q> {
         Ok(())
     }
 }
+
+/// What one decision of Cedar's takes, in the words of [`Limits::work`]: about 20 microseconds.
+const RECHECK: usize = 7_000;
 
 fn candidates_of(question: &WholeApi<'_>, problem: &Problem<'_>) -> Vec<Pattern> {
     let mut candidates = problem.verbs.first().map(|verb| verb.candidates.clone()).unwrap_or_default();
