@@ -1,5 +1,6 @@
 //! What people who write policies need beside the authorizer: pure functions, called by the command line.
 
+pub mod anatomy;
 pub mod cache_safety;
 pub mod desk;
 pub mod eval;

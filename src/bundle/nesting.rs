@@ -56,16 +56,31 @@ pub(crate) fn check(text: &str, syntax: Syntax) -> Result<(), TooDeep> {
 }
 
 /// The next token and what follows it: a word, a string, a comment, or one character. `None` at the end.
-fn next_token(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn next_token(text: &str) -> Option<(&str, &str)> {
     let first = text.chars().next()?;
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
     let length = match first {
         '"' => string_length(text),
-        '/' if text.starts_with("//") => text.find('\n').unwrap_or(text.len()),
+        // As Cedar has it, a carriage return ends a comment, too.
+        '/' if text.starts_with("//") => text.find(['\n', '\r']).unwrap_or(text.len()),
         first if is_word(first) => text.find(|char| !is_word(char)).unwrap_or(text.len()),
         first => first.len_utf8(),
     };
     text.split_at_checked(length)
+}
+
+/// The byte from `from` on where something else than blanks and comments begins.
+pub(crate) fn skip_trivia(text: &str, from: usize) -> usize {
+    let mut rest = text.get(from..).unwrap_or_default();
+    while let Some((_, after)) = next_token(rest).filter(|(token, _)| is_trivia(token)) {
+        rest = after;
+    }
+    text.len() - rest.len()
+}
+
+/// Whether a token means nothing: a blank or a comment.
+pub(crate) fn is_trivia(token: &str) -> bool {
+    token.starts_with("//") || token.chars().all(char::is_whitespace)
 }
 
 /// The length of the string that `text` begins with, quotes included; all of the text where it does not end.
@@ -125,7 +140,9 @@ mod tests {
         for text in [format!("// {many}\ntrue"), format!(r#"a == "\"{many}\\" && b"#), format!("\"{many}")] {
             assert_eq!(check(&text, Syntax::Policies), Ok(()), "{text}");
         }
-        assert!(check(&format!("a == \"\\\\\" && {many}"), Syntax::Policies).is_err());
+        for text in [format!("a == \"\\\\\" && {many}"), format!("// a comment\r{many}")] {
+            assert!(check(&text, Syntax::Policies).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -118,10 +118,10 @@ impl PolicyFiles {
         policies.sort_by_key(|policy| file_order(policy.id()));
         let (mut from, mut line) = (0, 1);
         for policy in policies {
-            // Cedar keeps a policy's text as it was written, and the policies are in file order here.
+            // Cedar keeps a policy's text as it was written, and the policies are in file order here, with nothing but
+            // blanks and comments between them.
             let source = policy.to_cedar().unwrap_or_default();
-            let start =
-                text.get(from..).and_then(|rest| rest.find(&source)).map_or(from, |start| from + start);
+            let start = nesting::skip_trivia(text, from);
             let end = start + source.len();
             line += text.get(from..start).map_or(0, |between| between.matches('\n').count());
             self.name(path, policy, start..end, line, findings);
