@@ -257,7 +257,7 @@ impl Lineage {
         }
     }
 
-    fn satisfies_action(&self, constraint: &cedar::ActionConstraint) -> bool {
+    pub(crate) fn satisfies_action(&self, constraint: &cedar::ActionConstraint) -> bool {
         match constraint {
             cedar::ActionConstraint::Any => true,
             cedar::ActionConstraint::Eq(uid) => self.uid == *uid,
@@ -265,7 +265,7 @@ impl Lineage {
         }
     }
 
-    fn satisfies_resource(&self, constraint: &cedar::ResourceConstraint) -> bool {
+    pub(crate) fn satisfies_resource(&self, constraint: &cedar::ResourceConstraint) -> bool {
         match constraint {
             cedar::ResourceConstraint::Any => true,
             cedar::ResourceConstraint::Eq(uid) => self.uid == *uid,

@@ -13,6 +13,8 @@ mod test;
 pub use formula::{Formula, Outcomes};
 pub use plan::{GrantError, GrantPlan, VolatileRead};
 pub use reads::PrincipalReads;
+#[cfg(feature = "cli")]
+pub(crate) use residual::visit_reads;
 pub use test::{Glob, GlobPart, Subject, Test};
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@ pub mod eval;
 pub mod issuer_file;
 pub mod jws_batch;
 pub mod mint;
+pub mod trace;
 pub mod whole_api;
 pub mod why_document;
 

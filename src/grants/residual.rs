@@ -97,22 +97,33 @@ impl<'s> PartialStore<'s> {
 
 /// The facts that an expression reads: variables with the attributes that are taken of them (`context.http.source_ip`).
 pub(super) fn collect_facts(expression: &Expr, facts: &mut BTreeSet<String>) {
+    visit_reads(expression, &mut |names| {
+        facts.insert(match names.is_empty() {
+            true => "an expression that cannot be read".to_owned(),
+            false => names.join("."),
+        });
+    });
+}
+
+/// Calls `visit` with each fact that an expression reads, as a variable's name and those of the attributes; with no name
+/// for an expression that cannot be read.
+pub(crate) fn visit_reads(expression: &Expr, visit: &mut dyn FnMut(&[&str])) {
     match expression {
         Expr::Var(_) | Expr::GetAttr { .. } => match attribute_path(expression) {
-            Ok(names) => drop(facts.insert(names.join("."))),
-            Err(base) => collect_facts(base, facts),
+            Ok(names) => visit(&names),
+            Err(base) => visit_reads(base, visit),
         },
         // `context.http has source_ip` reads whether there is one.
         Expr::HasAttr { expr, attrs } => match attribute_path(expr) {
             Ok(names) => {
                 let attributes = attrs.iter().map(|attribute| attribute.as_str());
-                facts.insert(names.into_iter().chain(attributes).collect::<Vec<_>>().join("."));
+                visit(&names.into_iter().chain(attributes).collect::<Vec<_>>());
             }
-            Err(base) => collect_facts(base, facts),
+            Err(base) => visit_reads(base, visit),
         },
         _ => match children(expression) {
-            Some(children) => children.into_iter().for_each(|child| collect_facts(child, facts)),
-            None => drop(facts.insert("an expression that cannot be read".to_owned())),
+            Some(children) => children.into_iter().for_each(|child| visit_reads(child, visit)),
+            None => visit(&[]),
         },
     }
 }

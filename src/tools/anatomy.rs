@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use cedar_policy as cedar;
+use serde::Serialize;
 
 use crate::bundle::nesting;
 use crate::bundle::policies::PolicyVersion;
@@ -53,7 +54,8 @@ pub struct AnatomyClause {
 }
 
 /// Which kind of clause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ClauseKind {
     /// The policy applies only where the clause is true.
     When,

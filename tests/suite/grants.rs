@@ -131,7 +131,13 @@ impl Http {
 }
 
 /// A user of the example's vocabulary.
-fn user(sub: &str, roles: &[&str], tenant: &str, department: Option<&str>, scopes: &[&str]) -> cedar::Entity {
+pub(crate) fn user(
+    sub: &str,
+    roles: &[&str],
+    tenant: &str,
+    department: Option<&str>,
+    scopes: &[&str],
+) -> cedar::Entity {
     let text = |text: &str| Value::new_string(text.to_owned());
     let claims = department.map(|department| ("department".to_owned(), text(department)));
     let attributes = [

@@ -53,3 +53,5 @@ mod source;
 mod tidy;
 #[cfg(feature = "cli")]
 mod tokens;
+#[cfg(feature = "cli")]
+mod trace;
