@@ -2,6 +2,7 @@
 
 pub mod anatomy;
 pub mod cache_safety;
+pub mod claimant;
 pub mod desk;
 pub mod eval;
 pub mod issuer_file;

@@ -14,6 +14,8 @@ mod bundle;
 #[cfg(feature = "cli")]
 mod cache_safety;
 #[cfg(feature = "cli")]
+mod claimant;
+#[cfg(feature = "cli")]
 mod cli;
 mod dependencies;
 #[cfg(feature = "cli")]
