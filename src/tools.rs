@@ -9,6 +9,7 @@ pub mod issuer_file;
 pub mod jws_batch;
 pub mod mint;
 pub mod trace;
+pub mod people;
 pub mod whole_api;
 pub mod why_document;
 

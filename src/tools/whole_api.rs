@@ -5,10 +5,7 @@
 //! tenant, without scopes, and with empty values for the claims that the schema requires. Who has two roles of three, or a
 //! claim that a policy compares, can get another document, which can state less.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use cedar_policy as cedar;
-use cedar_policy::RestrictedExpression as Value;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::authorizer::Authorizer;
 use crate::bundle::Bundle;
@@ -16,11 +13,12 @@ use crate::bundle::deployment::{self, AnswerScope, Api};
 use crate::bundle::finding::{Finding, Findings};
 use crate::bundle::policies::PolicyVersion;
 use crate::bundle::source::SourceFiles;
-use crate::bundle::vocabulary::{ClaimKind, PrincipalShape};
 use crate::entities::{EntityError, Principal};
 use crate::iam::{Compiled, WithheldCause};
+use crate::jose::ClaimValue;
 use crate::route::{Operation, OperationId, Segment};
 
+use super::people::{Held, Person};
 use super::some_of;
 
 /// The region of the ARNs, which is not known here: the longest name, so that no document is longer than is said.
@@ -230,56 +228,20 @@ fn literal_leaf(operation: &Operation) -> Option<String> {
 /// The most principals that a message names.
 const NAMED: usize = 3;
 
-/// The principals that are tried, each with a name for people.
+/// The principals that are tried, each with a name for people: roles one by one, up to [`MAX_ROLES`], and all of them.
 fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, Principal)>, EntityError> {
-    let names: Vec<&str> = version.roles.names().collect();
-    let mut sets = vec![("without a role".to_owned(), Vec::new())];
-    sets.extend(names.iter().take(MAX_ROLES).map(|name| (format!("with role {name}"), vec![*name])));
-    if names.len() > 1 {
-        sets.push(("with every role".to_owned(), names));
-    }
-    let vocabulary = bundle.vocabulary();
-    let mut principals = Vec::new();
-    for (kind, shape) in [("User", &vocabulary.user), ("Client", &vocabulary.client)] {
-        for (with, roles) in &sets {
-            let held = roles.iter().flat_map(|role| version.roles.closure(role));
-            let parents = held.map(|role| uid("Role", role)).collect::<Result<HashSet<_>, _>>()?;
-            let entity = cedar::Entity::new(uid(kind, "somebody")?, attributes(shape)?, parents);
-            principals.push((format!("a {kind} {with}"), entity.map_err(cedar_error)?));
-        }
-    }
-    Ok(principals)
-}
-
-/// What the schema requires of a principal, with empty values; the authorizer always gives the first three.
-fn attributes(shape: &PrincipalShape) -> Result<HashMap<String, Value>, EntityError> {
-    let text = |text: &str| Value::new_string(text.to_owned());
-    let given = [("sub", text("somebody")), ("issuer", text("an issuer")), ("scopes", Value::new_set([]))];
-    let mut attributes: HashMap<String, Value> = given
-        .into_iter()
-        .filter(|(name, _)| shape.attributes.contains(*name))
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    if let Some(declared) = &shape.claims {
-        let required = declared.iter().filter(|(_, claim)| claim.required).map(|(name, claim)| {
-            let value = match claim.kind {
-                ClaimKind::String => text(""),
-                ClaimKind::Long => Value::new_long(0),
-                ClaimKind::Bool => Value::new_bool(false),
-                ClaimKind::SetOfString => Value::new_set([]),
-            };
-            (name.clone(), value)
-        });
-        attributes.insert("claims".to_owned(), Value::new_record(required).map_err(cedar_error)?);
-    }
-    Ok(attributes)
-}
-
-fn uid(kind: &str, id: &str) -> Result<cedar::EntityUid, EntityError> {
-    let kind = kind.parse::<cedar::EntityTypeName>().map_err(cedar_error)?;
-    Ok(cedar::EntityUid::from_type_name_and_id(kind, cedar::EntityId::new(id)))
-}
-
-fn cedar_error(error: impl std::fmt::Display) -> EntityError {
-    EntityError::Cedar(error.to_string())
+    let text = |text: &str| ClaimValue::String(text.to_owned());
+    let attributes =
+        [("sub".to_owned(), text("somebody")), ("issuer".to_owned(), text("an issuer"))].into();
+    let tried: HashSet<&str> = version.roles.names().take(MAX_ROLES).collect();
+    let people = Person::all(version.roles.names(), []).into_iter().filter(|person| match &person.roles {
+        Held::One(role) => tried.contains(role.as_str()),
+        Held::Nothing | Held::Everything => true,
+    });
+    people
+        .map(|person| {
+            let entity = person.entity("somebody", &attributes, bundle.vocabulary(), &version.roles)?;
+            Ok((person.to_string(), entity))
+        })
+        .collect()
 }
