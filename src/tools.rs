@@ -3,10 +3,12 @@
 pub mod anatomy;
 pub mod cache_safety;
 pub mod claimant;
+pub mod condition;
 pub mod desk;
 pub mod eval;
 pub mod issuer_file;
 pub mod jws_batch;
+pub mod matrix;
 pub mod mint;
 pub mod trace;
 pub mod people;

@@ -319,7 +319,7 @@ fn what_anyone_could_need_is_found_without_knowing_who_asks() {
 }
 
 /// A condition that Cedar may or may not accept for `GET /orders/{orderId}`.
-fn condition() -> impl Strategy<Value = String> {
+pub(crate) fn condition() -> impl Strategy<Value = String> {
     let leaf = select(vec![
         "true",
         "false",

@@ -36,6 +36,8 @@ mod live;
 #[cfg(feature = "cli")]
 mod loopback;
 #[cfg(feature = "cli")]
+mod matrix;
+#[cfg(feature = "cli")]
 mod opaque;
 #[cfg(feature = "cli")]
 mod oracle;
