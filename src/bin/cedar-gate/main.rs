@@ -6,8 +6,10 @@ mod authorize;
 mod batch;
 mod check;
 mod demo;
+mod format;
 mod issuer;
 mod keys;
+mod matrix;
 mod remedy;
 mod revoke;
 mod routes;
@@ -17,8 +19,10 @@ mod token;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
+pub(crate) use crate::format::Format;
+use crate::format::FormatName;
 use crate::shell::{Answer, Failure};
 
 /// Edit Cedar policies, see what they grant, and let Amazon API Gateway enforce exactly that.
@@ -36,9 +40,9 @@ struct Cli {
         help_heading = COMMON
     )]
     bundle: PathBuf,
-    /// How results are written: for people, or one JSON document.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = COMMON)]
-    format: Format,
+    /// How results are written: for people, as one JSON document, or for a tool that a command knows.
+    #[arg(long, global = true, value_enum, default_value_t = FormatName::Text, help_heading = COMMON)]
+    format: FormatName,
     #[command(subcommand)]
     command: Command,
 }
@@ -56,14 +60,6 @@ Start here:
   cedar-gate routes list        what can be asked for, and what a policy calls it
   cedar-gate help authorize     ask it as API Gateway would";
 
-/// How results are written.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    // A doc comment on a value would spread every help text over twice as many lines.
-    Text,
-    Json,
-}
-
 #[derive(Subcommand)]
 enum Command {
     /// Answer an authorizer event, byte for byte as the Lambda would.
@@ -79,6 +75,8 @@ enum Command {
     Issuer(issuer::Command),
     /// Verify JSON Web Signatures by the authorizer's own rules, one JSON line a test.
     Jws(batch::JwsArgs),
+    /// Show who may do what: roles and operations, allow, deny, or the condition.
+    Matrix(matrix::Args),
     /// Refuse tokens before they expire: of a subject, of a client, or one token.
     Revoke(revoke::Args),
     /// Show the route table, and the schema that is generated from it.
@@ -111,22 +109,27 @@ fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => return shell::usage(&usage),
     };
-    let outcome = match cli.command {
-        Command::Authorize(args) => authorize::run(&cli.bundle, cli.format, &args),
-        Command::Check(args) => check::run(&cli.bundle, cli.format, args),
-        Command::Demo(args) => demo::run(cli.format, &args),
-        Command::Eval(args) => batch::eval(&args),
-        Command::Issuer(command) => issuer::run(&cli.bundle, cli.format, &command),
-        Command::Jws(args) => batch::jws(&args),
-        Command::Revoke(args) => revoke::run(&cli.bundle, cli.format, &args),
-        Command::Routes(command) => routes::run(&cli.bundle, cli.format, &command),
-        Command::Token(command) => token::run(&cli.bundle, cli.format, &command),
-    };
-    match outcome {
+    match answer(cli) {
         Ok(answer) => answer.into(),
         Err(failure) => {
             shell::report(&failure);
             Answer::Unanswered.into()
         }
+    }
+}
+
+fn answer(cli: Cli) -> Result<Answer, Failure> {
+    let (bundle, name) = (&cli.bundle, cli.format);
+    match cli.command {
+        Command::Authorize(args) => authorize::run(bundle, name.known_to("authorize")?, &args),
+        Command::Check(args) => check::run(bundle, name.known_to("check")?, args),
+        Command::Demo(args) => demo::run(name.known_to("demo")?, &args),
+        Command::Eval(args) => batch::eval(&args),
+        Command::Issuer(command) => issuer::run(bundle, name.known_to("issuer")?, &command),
+        Command::Jws(args) => batch::jws(&args),
+        Command::Matrix(args) => matrix::run(bundle, name.known_to("matrix")?, &args),
+        Command::Revoke(args) => revoke::run(bundle, name.known_to("revoke")?, &args),
+        Command::Routes(command) => routes::run(bundle, name.known_to("routes")?, &command),
+        Command::Token(command) => token::run(bundle, name.known_to("token")?, &command),
     }
 }
