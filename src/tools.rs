@@ -3,6 +3,7 @@
 pub mod anatomy;
 pub mod cache_safety;
 pub mod claimant;
+pub mod cases;
 pub mod condition;
 pub mod desk;
 pub mod eval;
@@ -12,6 +13,7 @@ pub mod matrix;
 pub mod mint;
 pub mod trace;
 pub mod people;
+pub mod plan;
 pub mod whole_api;
 pub mod why_document;
 

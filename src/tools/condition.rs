@@ -579,7 +579,7 @@ fn visit_all(expression: &Expr, visit: &mut dyn FnMut(&Expr)) {
 }
 
 /// The parts of an expression; `None` for a form that is not known here.
-fn children(expression: &Expr) -> Option<Vec<&Expr>> {
+pub(super) fn children(expression: &Expr) -> Option<Vec<&Expr>> {
     Some(match expression {
         Expr::Var(_) | Expr::Literal(_) => Vec::new(),
         Expr::GetAttr { expr, .. }

@@ -9,7 +9,7 @@ mod html;
 mod written;
 
 pub use html::page;
-pub use written::{Facts, PolicyFacts, csv, lines, markdown};
+pub use written::{Facts, Line, PolicyFacts, code, csv, lines, markdown, plain};
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -223,6 +223,11 @@ impl Row {
     #[must_use]
     pub fn cell(&self, person: usize) -> Option<&Cell> {
         self.cells.get(*self.of.get(person)?)
+    }
+
+    /// Which of the different cells a person's is.
+    pub(super) fn index(&self, person: usize) -> Option<usize> {
+        self.of.get(person).copied()
     }
 
     /// The different cells, each with those whose cell it is.

@@ -10,6 +10,7 @@ mod format;
 mod issuer;
 mod keys;
 mod matrix;
+mod plan;
 mod remedy;
 mod revoke;
 mod routes;
@@ -77,6 +78,8 @@ enum Command {
     Jws(batch::JwsArgs),
     /// Show who may do what: roles and operations, allow, deny, or the condition.
     Matrix(matrix::Args),
+    /// Show what a change grants and what it takes away: two versions, folders or git revisions.
+    Plan(plan::Args),
     /// Refuse tokens before they expire: of a subject, of a client, or one token.
     Revoke(revoke::Args),
     /// Show the route table, and the schema that is generated from it.
@@ -128,6 +131,7 @@ fn answer(cli: Cli) -> Result<Answer, Failure> {
         Command::Issuer(command) => issuer::run(bundle, name.known_to("issuer")?, &command),
         Command::Jws(args) => batch::jws(&args),
         Command::Matrix(args) => matrix::run(bundle, name.known_to("matrix")?, &args),
+        Command::Plan(args) => plan::run(bundle, name.known_to("plan")?, &args),
         Command::Revoke(args) => revoke::run(bundle, name.known_to("revoke")?, &args),
         Command::Routes(command) => routes::run(bundle, name.known_to("routes")?, &command),
         Command::Token(command) => token::run(bundle, name.known_to("token")?, &command),

@@ -153,7 +153,8 @@ pub fn markdown(matrix: &Matrix, facts: Facts<'_>) -> String {
 }
 
 /// A text as a code span in a table.
-pub(crate) fn code(text: &str) -> String {
+#[must_use]
+pub fn code(text: &str) -> String {
     let longest = text.split(|char| char != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
     let space = if longest > 0 { " " } else { "" };
@@ -162,7 +163,8 @@ pub(crate) fn code(text: &str) -> String {
 }
 
 /// A text in a table, which no mark-up can come out of.
-pub(crate) fn plain(text: &str) -> String {
+#[must_use]
+pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
