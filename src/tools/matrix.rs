@@ -230,6 +230,11 @@ impl Row {
         self.of.get(person).copied()
     }
 
+    /// The different cells, by their indices.
+    fn different(&self) -> &[Cell] {
+        &self.cells
+    }
+
     /// The different cells, each with those whose cell it is.
     pub fn shared(&self) -> impl Iterator<Item = (&Cell, Vec<usize>)> {
         let mut people: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

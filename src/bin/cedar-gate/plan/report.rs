@@ -176,7 +176,15 @@ fn heading(verdict: Verdict) -> &'static str {
 const ORDER: [Verdict; 3] = [Verdict::Wider, Verdict::Both, Verdict::Narrower];
 
 fn versions(stage: &StagePlan) -> String {
-    let names: Vec<String> = stage.stages.iter().map(|(api, stage)| format!("{stage} of {api}")).collect();
+    let mut apis: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (api, stage) in &stage.stages {
+        match apis.iter_mut().find(|(known, _)| known == api) {
+            Some((_, stages)) => stages.push(stage),
+            None => apis.push((api, vec![stage])),
+        }
+    }
+    let names = apis.iter().map(|(api, stages)| format!("{api} ({})", stages.join(", ")));
+    let names: Vec<String> = names.collect();
     let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "no such stage".to_owned());
     let [before, after] = stage.versions.each_ref().map(version);
     let change = if before == after { format!("version {before}") } else { format!("{before} -> {after}") };
@@ -201,17 +209,18 @@ fn compared(stage: &StagePlan) -> Option<String> {
 fn summary(plan: &Plan) -> String {
     let changes = || plan.stages.iter().flat_map(|stage| &stage.changes);
     let of = |verdict| changes().filter(|change| change.verdict == verdict).count();
-    let counts = ORDER.iter().map(|verdict| format!("{} {}", of(*verdict), verdict.as_str()));
+    let counts = ORDER.iter().filter(|verdict| of(**verdict) > 0);
+    let counts: Vec<String> =
+        counts.map(|verdict| format!("{} {}", of(*verdict), verdict.as_str())).collect();
     let trust = plan.articles.iter().filter(|article| article.verdict != Verdict::Same).count();
-    let trust = match trust {
-        0 => String::new(),
-        some => format!("; {} in who is believed and where", shell::count(some, "change")),
-    };
+    let trust = (trust > 0).then(|| format!("{} in who is believed and where", shell::count(trust, "change")));
+    let why: Vec<String> = counts.into_iter().chain(trust).collect();
+    let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) };
     let as_far = match plan.is_exact() {
         true => "",
         false => ", as far as was compared",
     };
-    format!("{} ({}{trust}){as_far}", plan.verdict().as_str(), counts.collect::<Vec<_>>().join(", "))
+    format!("{}{why}{as_far}", plan.verdict().as_str())
 }
 
 /// For a terminal.
