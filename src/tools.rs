@@ -2,8 +2,8 @@
 
 pub mod anatomy;
 pub mod cache_safety;
-pub mod claimant;
 pub mod cases;
+pub mod claimant;
 pub mod condition;
 pub mod desk;
 pub mod eval;
@@ -11,9 +11,9 @@ pub mod issuer_file;
 pub mod jws_batch;
 pub mod matrix;
 pub mod mint;
-pub mod trace;
 pub mod people;
 pub mod plan;
+pub mod trace;
 pub mod whole_api;
 pub mod why_document;
 

@@ -101,14 +101,16 @@ impl<'o> Cases<'o> {
             variables.push(Variable::new(&format!("context.params.{param}"), texts));
         }
         if let Some(class) = pool(&classes, "context.path") {
-            let paths = class.texts().into_iter().filter(
-                |tried| matches!(tried, Tried::Text(text) if text.parse::<RequestPath>().is_ok()),
-            );
+            let paths = class
+                .texts()
+                .into_iter()
+                .filter(|tried| matches!(tried, Tried::Text(text) if text.parse::<RequestPath>().is_ok()));
             variables.push(Variable::new(WHOLE_PATH, std::iter::once(Tried::Absent).chain(paths)));
         }
         variables.extend(attributes(&classes, person, vocabulary));
         variables.extend(facts(&classes));
-        variables.retain(|variable| variable.values.len() > 1 || variable.name.starts_with("context.params."));
+        variables
+            .retain(|variable| variable.values.len() > 1 || variable.name.starts_with("context.params."));
         Self { operation, variables }
     }
 
@@ -213,7 +215,8 @@ impl<'o> Cases<'o> {
             match segment {
                 Segment::Literal(text) => path += text,
                 Segment::Parameter(name) | Segment::Greedy(name) => {
-                    let Some(Tried::Text(text)) = values.get(format!("context.params.{name}").as_str()) else {
+                    let Some(Tried::Text(text)) = values.get(format!("context.params.{name}").as_str())
+                    else {
                         return None;
                     };
                     if matches!(segment, Segment::Parameter(_)) && text.contains('/') {
@@ -272,9 +275,8 @@ impl Class {
     fn add(&mut self, expression: &Expr) {
         if let Some(path) = match expression {
             Expr::GetAttr { .. } => attribute_path(expression),
-            Expr::HasAttr { expr, attrs } => {
-                attribute_path(expr).map(|base| attrs.iter().fold(base, |path, attr| format!("{path}.{attr}")))
-            }
+            Expr::HasAttr { expr, attrs } => attribute_path(expr)
+                .map(|base| attrs.iter().fold(base, |path, attr| format!("{path}.{attr}"))),
             _ => None,
         } {
             self.paths.insert(path);
@@ -420,7 +422,11 @@ fn facts(classes: &[Class]) -> Vec<Variable> {
                     let own = class.moments.iter().filter_map(|moment| moment.parse::<Timestamp>().ok());
                     let seconds = own.map(Timestamp::unix_seconds);
                     let around = seconds.flat_map(|second| [second - 1, second, second + 1]);
-                    around.chain([1_800_000_000]).map(Timestamp::from_unix_seconds).map(Tried::Moment).collect()
+                    around
+                        .chain([1_800_000_000])
+                        .map(Timestamp::from_unix_seconds)
+                        .map(Tried::Moment)
+                        .collect()
                 }
                 _ => class.texts(),
             };

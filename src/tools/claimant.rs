@@ -229,7 +229,8 @@ impl<'b> Claimant<'b> {
             .named(&set.issuer)
             .ok_or_else(|| ClaimantError::UnknownIssuer { name: set.issuer.clone() })?;
         let written = set.request.claims.get("iss").and_then(Value::as_str);
-        let of_the_same_file = written.and_then(|iss| issuers.find(iss)).filter(|of| of.name() == named.name());
+        let of_the_same_file =
+            written.and_then(|iss| issuers.find(iss)).filter(|of| of.name() == named.name());
         Ok(of_the_same_file.unwrap_or(named))
     }
 

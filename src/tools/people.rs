@@ -155,11 +155,8 @@ pub fn named_tenants(version: &PolicyVersion) -> BTreeSet<String> {
 
 /// The attributes that the schema declares: as given, or where it requires one that is not given, empty.
 fn declared(shape: &PrincipalShape, given: &Attributes) -> Result<HashMap<String, Value>, EntityError> {
-    const ALWAYS: [(&str, ClaimKind); 3] = [
-        ("sub", ClaimKind::String),
-        ("issuer", ClaimKind::String),
-        ("scopes", ClaimKind::SetOfString),
-    ];
+    const ALWAYS: [(&str, ClaimKind); 3] =
+        [("sub", ClaimKind::String), ("issuer", ClaimKind::String), ("scopes", ClaimKind::SetOfString)];
     let mut attributes: HashMap<String, Value> = HashMap::new();
     for name in &shape.attributes {
         let always = ALWAYS.iter().find(|(always, _)| always == name).map(|(_, kind)| empty(*kind));

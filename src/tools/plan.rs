@@ -213,7 +213,9 @@ impl Group<'_> {
         let desk = |side: Side<'_>| format!("{} in {}", stage, side.name);
         let (changes, compared) = match self.versions {
             [Some(before), Some(after)] => {
-                let open = |side: Side<'_>, version: &PolicyVersion| side.version.unwrap_or(&version.name).to_owned();
+                let open = |side: Side<'_>, version: &PolicyVersion| {
+                    side.version.unwrap_or(&version.name).to_owned()
+                };
                 let (before, after) = (open(old, before), open(new, after));
                 let old_desk = Desk::new(old.bundle, Some(api), Some(stage), Some(&before))
                     .map_err(|error| PlanError::Desk { side: desk(old), error })?;

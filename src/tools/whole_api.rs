@@ -231,8 +231,7 @@ const NAMED: usize = 3;
 /// The principals that are tried, each with a name for people: roles one by one, up to [`MAX_ROLES`], and all of them.
 fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, Principal)>, EntityError> {
     let text = |text: &str| ClaimValue::String(text.to_owned());
-    let attributes =
-        [("sub".to_owned(), text("somebody")), ("issuer".to_owned(), text("an issuer"))].into();
+    let attributes = [("sub".to_owned(), text("somebody")), ("issuer".to_owned(), text("an issuer"))].into();
     let tried: HashSet<&str> = version.roles.names().take(MAX_ROLES).collect();
     let people = Person::all(version.roles.names(), []).into_iter().filter(|person| match &person.roles {
         Held::One(role) => tried.contains(role.as_str()),

@@ -33,7 +33,11 @@ fn bundle() -> Bundle {
 }
 
 /// What is believed of a claim set with changes, or why it is not.
-fn believed(claimant: &Claimant<'_>, issuer: &str, change: impl FnOnce(&mut ClaimSet)) -> Result<String, String> {
+fn believed(
+    claimant: &Claimant<'_>,
+    issuer: &str,
+    change: impl FnOnce(&mut ClaimSet),
+) -> Result<String, String> {
     let mut set = ClaimSet::new(issuer, "amal", now());
     set.request.roles = vec!["auditor".to_owned(), "clerk".to_owned()];
     set.request.tenant = Some("acme".to_owned());
@@ -109,11 +113,7 @@ fn a_token_that_is_not_its_issuers_is_refused_for_what_is_wrong_with_it() {
         ("exp", Value::Null, "missing_claim"),
         ("iss", json!("https://nobody.example"), "unknown_issuer"),
     ] {
-        assert_eq!(
-            believed(&claimant, "acme-staff", claim(name, value)),
-            Err(expected.to_owned()),
-            "{name}"
-        );
+        assert_eq!(believed(&claimant, "acme-staff", claim(name, value)), Err(expected.to_owned()), "{name}");
     }
     let header = |set: &mut ClaimSet| drop(set.header.insert("crit".to_owned(), json!(["b64"])));
     assert_eq!(believed(&claimant, "dev", header), Err("unsupported_header".to_owned()));

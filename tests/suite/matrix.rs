@@ -51,31 +51,52 @@ fn a_condition_reads_as_a_person_would_write_it() {
     const ORDER: &str = "action == Action::\"GET /orders/{orderId}\"";
     for (clauses, expected) in [
         ("when { context.params.orderId == principal.sub }", "if context.params.orderId == principal.sub"),
-        ("unless { context.params.orderId like \"archive-*\" }", "unless context.params.orderId like \"archive-*\""),
+        (
+            "unless { context.params.orderId like \"archive-*\" }",
+            "unless context.params.orderId like \"archive-*\"",
+        ),
         ("when { principal in Role::\"clerk\" && resource.stage == \"prod\" }", "allow"),
         ("when { principal in Role::\"auditor\" || principal is Client }", "deny"),
         ("when { principal in [Role::\"auditor\", Role::\"clerk\"] }", "allow"),
-        ("when { principal in Role::\"auditor\" || principal in User::\"dev|alice\" }", "if principal in User::\"dev|alice\""),
+        (
+            "when { principal in Role::\"auditor\" || principal in User::\"dev|alice\" }",
+            "if principal in User::\"dev|alice\"",
+        ),
         ("when { principal == User::\"dev|alice\" }", "if principal == User::\"dev|alice\""),
         ("when { principal == Client::\"dev|alice\" }", "deny"),
         ("when { principal in Tenant::\"globex\" }", "deny"),
         ("when { action in Action::\"write\" || resource in Path::\"/users\" }", "deny"),
         ("when { context.params has orderId && principal has sub && context has http }", "allow"),
         ("when { resource.template like \"/orders/*\" }", "allow"),
-        ("when { principal has email && principal.email like \"*@x\\\"\\*\" }",
-         "if principal has email && principal.email like \"*@x\\\"\\*\""),
-        ("when { principal.claims has department && principal.claims.department == \"support\" }",
-         "if principal.claims has department && principal.claims.department == \"support\""),
-        ("when { context.http has source_ip && context.http.source_ip.isInRange(ip(\"10.0.0.0/8\")) } unless { principal.sub == \"x\" }",
-         "if context.http has source_ip && context.http.source_ip.isInRange(ip(\"10.0.0.0/8\")) unless principal.sub == \"x\""),
-        ("when { (principal.sub == \"a\" || principal.sub == \"b\") && !(principal.sub like \"*\" && principal.issuer == \"i\") }",
-         "if principal.sub == \"a\" || principal.sub == \"b\" unless principal.sub like \"*\" && principal.issuer == \"i\""),
-        ("when { principal.scopes.containsAny([\"a\", \"b\"]) }", "if principal.scopes.containsAny([\"a\", \"b\"])"),
-        ("when { (if principal.sub == \"a\" then 1 else 2) + 1 == 2 || true }",
-         "if (if principal.sub == \"a\" then 1 else 2) + 1 == 2 || true"),
+        (
+            "when { principal has email && principal.email like \"*@x\\\"\\*\" }",
+            "if principal has email && principal.email like \"*@x\\\"\\*\"",
+        ),
+        (
+            "when { principal.claims has department && principal.claims.department == \"support\" }",
+            "if principal.claims has department && principal.claims.department == \"support\"",
+        ),
+        (
+            "when { context.http has source_ip && context.http.source_ip.isInRange(ip(\"10.0.0.0/8\")) } unless { principal.sub == \"x\" }",
+            "if context.http has source_ip && context.http.source_ip.isInRange(ip(\"10.0.0.0/8\")) unless principal.sub == \"x\"",
+        ),
+        (
+            "when { (principal.sub == \"a\" || principal.sub == \"b\") && !(principal.sub like \"*\" && principal.issuer == \"i\") }",
+            "if principal.sub == \"a\" || principal.sub == \"b\" unless principal.sub like \"*\" && principal.issuer == \"i\"",
+        ),
+        (
+            "when { principal.scopes.containsAny([\"a\", \"b\"]) }",
+            "if principal.scopes.containsAny([\"a\", \"b\"])",
+        ),
+        (
+            "when { (if principal.sub == \"a\" then 1 else 2) + 1 == 2 || true }",
+            "if (if principal.sub == \"a\" then 1 else 2) + 1 == 2 || true",
+        ),
         ("when { principal is Client && 1 + 9223372036854775807 == 2 }", "deny"),
-        ("when { if principal in Role::\"clerk\" then principal.sub == \"a\" else principal.sub == \"b\" }",
-         "if principal.sub == \"a\""),
+        (
+            "when { if principal in Role::\"clerk\" then principal.sub == \"a\" else principal.sub == \"b\" }",
+            "if principal.sub == \"a\"",
+        ),
     ] {
         let policy = format!(
             "@id(\"p\") permit (principal, {ORDER}, resource) {clauses};\n\
@@ -97,13 +118,20 @@ fn several_policies_are_one_condition_and_none_is_lost_that_can_fail() {
     };
     let fails = "(if principal.sub == \"x\" then 1 else 2) + 1 == 2";
     for (first, second, expected) in [
-        ("principal.sub == \"a\"", "principal.sub == \"b\"", "if principal.sub == \"a\" || principal.sub == \"b\"".to_owned()),
+        (
+            "principal.sub == \"a\"",
+            "principal.sub == \"b\"",
+            "if principal.sub == \"a\" || principal.sub == \"b\"".to_owned(),
+        ),
         ("principal.sub == \"a\"", "principal.sub == \"a\"", "if principal.sub == \"a\"".to_owned()),
         ("principal.sub == \"a\"", "true", "allow".to_owned()),
         ("principal.sub == \"a\"", fails, format!("if {fails} || principal.sub == \"a\"")),
         ("true", fails, format!("if {fails} || true")),
-        (fails, "(if principal.sub == \"y\" then 1 else 2) + 1 == 2",
-         format!("if ({fails} || {}) && ({} || true)", fails.replace('x', "y"), fails.replace('x', "y"))),
+        (
+            fails,
+            "(if principal.sub == \"y\" then 1 else 2) + 1 == 2",
+            format!("if ({fails} || {}) && ({} || true)", fails.replace('x', "y"), fails.replace('x', "y")),
+        ),
     ] {
         assert_eq!(said(&two(first, second), "a Client without a role", "GET /health"), expected);
     }
@@ -149,17 +177,20 @@ pub(crate) fn policy() -> impl Strategy<Value = String> {
     let order = "action == Action::\"GET /orders/{orderId}\"";
     let clause =
         (select(vec!["when", "unless"]), condition()).prop_map(|(word, x)| format!("{word} {{ {x} }}"));
-    let with_condition = (select(vec!["permit", "permit", "forbid"]), principal.clone(), prop::collection::vec(clause, 1..3))
-        .prop_map(move |(effect, principal, clauses)| {
-            format!("{effect} ({principal}, {order}, resource) {};\n", clauses.join(" "))
-        });
+    let with_condition =
+        (select(vec!["permit", "permit", "forbid"]), principal.clone(), prop::collection::vec(clause, 1..3))
+            .prop_map(move |(effect, principal, clauses)| {
+                format!("{effect} ({principal}, {order}, resource) {};\n", clauses.join(" "))
+            });
     let scopes = (
         select(vec!["permit", "permit", "permit", "forbid"]),
         principal,
         select(vec!["action", "action in Action::\"read\"", "action in Action::\"write\"", order]),
         select(vec!["resource", "resource in Path::\"/orders\"", "resource in Tag::\"admin\""]),
     )
-        .prop_map(|(effect, principal, action, resource)| format!("{effect} ({principal}, {action}, {resource});\n"));
+        .prop_map(|(effect, principal, action, resource)| {
+            format!("{effect} ({principal}, {action}, {resource});\n")
+        });
     prop_oneof![with_condition, scopes]
 }
 
@@ -248,8 +279,9 @@ fn people_are_named_as_shortly_as_they_can_be() {
     let who = |matrix: &Matrix, operation: &str| {
         let id = desk.operations().iter().find(|known| known.name() == operation).unwrap().id();
         let row = matrix.row(id).unwrap();
-        let may: Vec<usize> =
-            (0..matrix.people().len()).filter(|person| row.cell(*person).unwrap().may == May::Always).collect();
+        let may: Vec<usize> = (0..matrix.people().len())
+            .filter(|person| row.cell(*person).unwrap().may == May::Always)
+            .collect();
         matrix.who(&may)
     };
     assert_eq!(who(&matrix, "GET /orders/{orderId}"), "admin, clerk, every role");

@@ -105,8 +105,7 @@ pub(crate) fn run(root: &Path, form: Form, args: &Args) -> Result<Answer, Failur
         Ok(bundle) => bundle,
         Err(errors) => return Err(Failure::Bundle(Box::new((errors, files)))),
     };
-    let desk =
-        Desk::new(&bundle, args.api.as_deref(), args.stage.as_deref(), args.policy_version.as_deref());
+    let desk = Desk::new(&bundle, args.api.as_deref(), args.stage.as_deref(), args.policy_version.as_deref());
     let desk = desk.map_err(|error| Failure::Message(error.to_string()))?;
     let facts = Facts { desk: &desk, files: &files };
     let matrix = matrix(&desk, args)?;
@@ -143,8 +142,7 @@ fn matrix(desk: &Desk<'_>, args: &Args) -> Result<Matrix, Failure> {
     };
     let matrix = Matrix::new(desk, people.clone(), &is_asked);
     let matrix = matrix.map_err(|error| Failure::Message(error.to_string()))?;
-    let is_shown =
-        |person: &Person| roles.is_empty() || roles.iter().any(|glob| is_role(glob, person));
+    let is_shown = |person: &Person| roles.is_empty() || roles.iter().any(|glob| is_role(glob, person));
     Ok(matrix.of_people(&is_shown))
 }
 

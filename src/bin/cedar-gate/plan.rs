@@ -169,12 +169,7 @@ impl Read {
     }
 
     fn side(&self) -> Side<'_> {
-        Side {
-            name: &self.name,
-            bundle: &self.bundle,
-            files: &self.files,
-            version: self.version.as_deref(),
-        }
+        Side { name: &self.name, bundle: &self.bundle, files: &self.files, version: self.version.as_deref() }
     }
 }
 

@@ -281,7 +281,9 @@ impl<'d> From<&'d Cell> for CellData<'d> {
 /// The text without what would change the order in which it is read.
 fn shown(text: &str) -> String {
     let replaced = |char: char| match char {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
+            '\u{fffd}'
+        }
         '\n' | '\t' => char,
         char if char.is_control() => '\u{fffd}',
         char => char,

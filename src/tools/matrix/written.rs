@@ -184,8 +184,19 @@ pub fn plain(text: &str) -> String {
 pub fn csv(matrix: &Matrix, facts: Facts<'_>) -> String {
     let desk = facts.desk;
     let mut text = record(&[
-        "api", "stage", "version", "operation", "verb", "route", "tags", "principal", "roles", "tenant", "may",
-        "condition", "policies",
+        "api",
+        "stage",
+        "version",
+        "operation",
+        "verb",
+        "route",
+        "tags",
+        "principal",
+        "roles",
+        "tenant",
+        "may",
+        "condition",
+        "policies",
     ]);
     for row in matrix.rows() {
         let Some(operation) = facts.operation(row) else { continue };

@@ -137,7 +137,10 @@ pub(super) fn of_versions(
     articles
 }
 
-fn policies((old, before): (Side<'_>, &PolicyVersion), (new, after): (Side<'_>, &PolicyVersion)) -> Vec<Article> {
+fn policies(
+    (old, before): (Side<'_>, &PolicyVersion),
+    (new, after): (Side<'_>, &PolicyVersion),
+) -> Vec<Article> {
     let by_id = |version: &'_ PolicyVersion| {
         version.policies().policies().map(|policy| (policy.id().to_string(), policy.clone())).collect()
     };
@@ -155,11 +158,18 @@ fn policies((old, before): (Side<'_>, &PolicyVersion), (new, after): (Side<'_>, 
         };
         match (had.get(id), has.get(id)) {
             (None, None) => {}
-            (None, Some(policy)) => match had.iter().find(|(other, old)| same(old, policy) && !has.contains_key(*other)) {
-                Some((other, _)) => articles.push(article(Sign::Added).saying(format!("was `{other}` before"))),
-                None => articles.push(article(Sign::Added)),
-            },
-            (Some(policy), None) => match has.iter().find(|(other, new)| same(new, policy) && !had.contains_key(*other)) {
+            (None, Some(policy)) => {
+                match had.iter().find(|(other, old)| same(old, policy) && !has.contains_key(*other)) {
+                    Some((other, _)) => {
+                        articles.push(article(Sign::Added).saying(format!("was `{other}` before")))
+                    }
+                    None => articles.push(article(Sign::Added)),
+                }
+            }
+            (Some(policy), None) => match has
+                .iter()
+                .find(|(other, new)| same(new, policy) && !had.contains_key(*other))
+            {
                 Some((other, _)) => articles.push(article(Sign::Removed).saying(format!("is `{other}` now"))),
                 None => articles.push(article(Sign::Removed)),
             },
@@ -268,7 +278,8 @@ fn issuers(old: Side<'_>, new: Side<'_>) -> Vec<Article> {
         match (old.bundle.issuers().named(name), new.bundle.issuers().named(name)) {
             (None, None) => {}
             (None, Some(issuer)) => {
-                let detail = format!("its tokens are believed; roles it may confer: {}", listed(roles(issuer)));
+                let detail =
+                    format!("its tokens are believed; roles it may confer: {}", listed(roles(issuer)));
                 articles.push(article(Sign::Added).saying(detail).making(Verdict::Wider));
             }
             (Some(_), None) => {
@@ -340,7 +351,8 @@ fn rest_of_issuer(old: Side<'_>, new: Side<'_>, name: &str) -> Option<Article> {
 /// The files that are compared by what they say alone.
 fn files(old: Side<'_>, new: Side<'_>) -> Vec<Article> {
     let mut articles = Vec::new();
-    let table = |side: Side<'_>, path: &str| side.files.text(path).and_then(|text| text.parse::<toml::Table>().ok());
+    let table =
+        |side: Side<'_>, path: &str| side.files.text(path).and_then(|text| text.parse::<toml::Table>().ok());
     const REVOCATIONS: &str = "policies/revocations.toml";
     let entries = |side: Side<'_>| -> BTreeSet<String> {
         let table = table(side, REVOCATIONS).unwrap_or_default();
@@ -362,12 +374,14 @@ fn files(old: Side<'_>, new: Side<'_>) -> Vec<Article> {
         articles.push(article.saying(format!("{added} more entries, {removed} fewer")).making(verdict));
     }
     const AUTHORIZER: &str = "schema/authorizer.toml";
-    let (before, after) = (table(old, AUTHORIZER).unwrap_or_default(), table(new, AUTHORIZER).unwrap_or_default());
+    let (before, after) =
+        (table(old, AUTHORIZER).unwrap_or_default(), table(new, AUTHORIZER).unwrap_or_default());
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed: Vec<&str> =
         keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).map(String::as_str).collect();
     if !changed.is_empty() {
-        let detail = format!("{}: how the authorizer is asked and answers, which is not compared", changed.join(", "));
+        let detail =
+            format!("{}: how the authorizer is asked and answers, which is not compared", changed.join(", "));
         articles.push(Article::new(ArticleKind::File, Sign::Changed, AUTHORIZER).saying(detail));
     }
     const SCHEMA: &str = "schema/gateway.cedarschema";

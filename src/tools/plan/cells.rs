@@ -96,7 +96,8 @@ pub(super) fn compare(
     let groups = groups(&old, &new);
     let searched = groups.iter().filter(|group| group.is_open()).count();
     let each = effort.each.min(effort.all / searched.max(1)).max(1);
-    let mut compared = Compared { cells: groups.iter().map(|group| group.people.len()).sum(), ..Compared::default() };
+    let mut compared =
+        Compared { cells: groups.iter().map(|group| group.people.len()).sum(), ..Compared::default() };
     let mut changes: Vec<Change> = Vec::new();
     for group in &groups {
         let Some(found) = group.compare(&old, &new, each) else { continue };
@@ -261,10 +262,8 @@ impl Group<'_> {
             _ => None,
         };
         // What one side never allows can only widen, and so on.
-        let (can_widen, can_narrow) = (
-            *before != May::Always && *after != May::Never,
-            *before != May::Never && *after != May::Always,
-        );
+        let (can_widen, can_narrow) =
+            (*before != May::Always && *after != May::Never, *before != May::Never && *after != May::Always);
         let conditions: Vec<&Condition> = self
             .cells
             .iter()
@@ -311,7 +310,8 @@ impl Group<'_> {
             let deciding = cell.map(Cell::deciding).unwrap_or_default();
             deciding.into_iter().map(str::to_owned).collect()
         });
-        let may = self.cells.map(|cell| cell.map_or_else(|| "not served".to_owned(), |cell| cell.may.to_string()));
+        let may =
+            self.cells.map(|cell| cell.map_or_else(|| "not served".to_owned(), |cell| cell.may.to_string()));
         Change {
             operation: self.operation.name().to_owned(),
             who: who(people, &self.people, true),

@@ -213,7 +213,8 @@ fn summary(plan: &Plan) -> String {
     let counts: Vec<String> =
         counts.map(|verdict| format!("{} {}", of(*verdict), verdict.as_str())).collect();
     let trust = plan.articles.iter().filter(|article| article.verdict != Verdict::Same).count();
-    let trust = (trust > 0).then(|| format!("{} in who is believed and where", shell::count(trust, "change")));
+    let trust =
+        (trust > 0).then(|| format!("{} in who is believed and where", shell::count(trust, "change")));
     let why: Vec<String> = counts.into_iter().chain(trust).collect();
     let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) };
     let as_far = match plan.is_exact() {

@@ -33,7 +33,9 @@ pub(super) fn read(root: &Path, revision: &str) -> Result<SourceFiles, Failure> 
             continue;
         }
         if mode == Some("120000") {
-            return Err(Failure::Message(format!("`{path}` of `{revision}` is a link, which is not followed")));
+            return Err(Failure::Message(format!(
+                "`{path}` of `{revision}` is a link, which is not followed"
+            )));
         }
         wanted.push((path, id));
     }
