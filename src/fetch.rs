@@ -28,5 +28,7 @@ pub mod introspection;
 pub mod live;
 
 pub use discovery::MetadataError;
-pub use files::{DEVELOPMENT_JWKS, FetchError, add_development_keys, development_home, read_bundle};
+pub use files::{
+    DEVELOPMENT_JWKS, FetchError, add_development_keys, development_home, read_bundle, read_policy_tests,
+};
 pub use secrets::read_secrets;

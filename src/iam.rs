@@ -480,7 +480,7 @@ impl Iterator for Signs<'_> {
 
 /// Whether a text is of the pattern's form. Takes at most `pattern × text` steps: after a mismatch only the last `*` is
 /// widened.
-fn matches_pattern(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (signs(pattern), text.chars());
     let mut after_star = None;
     loop {

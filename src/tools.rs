@@ -13,6 +13,7 @@ pub mod matrix;
 pub mod mint;
 pub mod people;
 pub mod plan;
+pub mod suite;
 pub mod trace;
 pub mod whole_api;
 pub mod why_document;

@@ -73,13 +73,31 @@ const MAX_DEPTH: usize = 4;
 /// # Errors
 /// [`FetchError`].
 pub fn read_bundle(root: &Path) -> Result<SourceFiles, FetchError> {
+    let folders = ["policies", "schema"];
+    if !folders.iter().all(|folder| root.join(folder).is_dir()) {
+        return Err(FetchError::NoBundle { path: root.to_owned() });
+    }
+    read_folders(root, &folders)
+}
+
+/// Reads `tests/policies/` below `root`, what the policies of a bundle are tested by: files of the same kinds. None where
+/// there is no such folder.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn read_policy_tests(root: &Path) -> Result<SourceFiles, FetchError> {
+    match root.join("tests/policies").is_dir() {
+        true => read_folders(root, &["tests/policies"]),
+        false => Ok(SourceFiles::default()),
+    }
+}
+
+/// Reads the files of folders below `root`.
+fn read_folders(root: &Path, folders: &[&str]) -> Result<SourceFiles, FetchError> {
     let mut files = SourceFiles::default();
     let mut budget = Budget { root, files: 0, bytes: 0 };
     let mut open: Vec<(String, PathBuf)> =
-        ["policies", "schema"].map(|name| (name.to_owned(), root.join(name))).into();
-    if !open.iter().all(|(_, folder)| folder.is_dir()) {
-        return Err(FetchError::NoBundle { path: root.to_owned() });
-    }
+        folders.iter().map(|name| ((*name).to_owned(), root.join(name))).collect();
     while let Some((name, folder)) = open.pop() {
         if name.split('/').count() > MAX_DEPTH {
             return Err(FetchError::TooDeep { path: folder });

@@ -107,7 +107,7 @@ impl Place {
     fn new() -> Self {
         let place = Self { root: tempfile::tempdir().unwrap() };
         let repository = Path::new(REPOSITORY);
-        for part in ["policies", "schema"] {
+        for part in ["policies", "schema", "tests/policies"] {
             copy(&repository.join(part), &place.bundle().join(part));
         }
         let home = place.root.path().join("home");

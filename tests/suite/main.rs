@@ -44,6 +44,8 @@ mod oracle;
 #[cfg(feature = "cli")]
 mod pipeline;
 #[cfg(feature = "cli")]
+mod policies;
+#[cfg(feature = "cli")]
 mod probe;
 #[cfg(feature = "cli")]
 mod revocation;

@@ -24,17 +24,19 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Which modules may name a crate; `bin` stands for the binaries.
-const HOMES: [(&[&str], &[&str]); 5] = [
+const HOMES: [(&[&str], &[&str]); 6] = [
     (&["arc_swap", "rustls", "rustls_native_certs", "ureq"], &["fetch"]),
     (&["jsonwebtoken"], &["jose"]),
     // Cedar's errors carry their places through its trait; the reports are drawn by the command line.
     (&["miette"], &["bundle", "bin"]),
+    (&["quick_xml", "wildmatch"], &["tools"]),
     (&["cedar_policy", "cedar_policy_core", "cedar"], &["bundle", "entities", "decision", "grants", "tools"]),
     (
         &[
             "anstream",
             "clap",
             "comfy_table",
+            "indicatif",
             "lambda_runtime",
             "lambda_runtime_api_client",
             "owo_colors",

@@ -13,6 +13,9 @@ pub(crate) enum FormatName {
     Markdown,
     Csv,
     Html,
+    Junit,
+    Tap,
+    Github,
 }
 
 /// The forms that some commands write.

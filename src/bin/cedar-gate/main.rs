@@ -15,6 +15,7 @@ mod remedy;
 mod revoke;
 mod routes;
 mod shell;
+mod test;
 mod token;
 
 use std::path::PathBuf;
@@ -85,6 +86,8 @@ enum Command {
     /// Show the route table, and the schema that is generated from it.
     #[command(subcommand)]
     Routes(routes::Command),
+    /// Hold the policies against the suites of tests/policies.
+    Test(test::Args),
     /// Make development tokens, and look into tokens.
     #[command(subcommand)]
     Token(token::Command),
@@ -134,6 +137,7 @@ fn answer(cli: Cli) -> Result<Answer, Failure> {
         Command::Plan(args) => plan::run(bundle, name.known_to("plan")?, &args),
         Command::Revoke(args) => revoke::run(bundle, name.known_to("revoke")?, &args),
         Command::Routes(command) => routes::run(bundle, name.known_to("routes")?, &command),
+        Command::Test(args) => test::run(bundle, name.known_to("test")?, &args),
         Command::Token(command) => token::run(bundle, name.known_to("token")?, &command),
     }
 }
