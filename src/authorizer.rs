@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::arn::Verb;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::{AnswerScope, Api, ApiKind, LogAllow};
 use crate::context::AuthorizerContext;
@@ -86,6 +87,21 @@ pub struct Evidence<'a> {
     pub keys: &'a KeyRing,
     /// What an issuer said about the caller's token, where it is opaque and the issuer was asked.
     pub introspected: Option<&'a Introspected>,
+}
+
+/// What an event asks, but for who asks.
+#[derive(Clone, Debug)]
+pub struct EventQuestion<'a> {
+    /// The API.
+    pub api: &'a Api,
+    /// The stage.
+    pub stage: &'a str,
+    /// The method.
+    pub verb: Verb,
+    /// The path in its normal form; `None` for a WebSocket's `$connect`.
+    pub path: Option<RequestPath>,
+    /// The volatile facts that the schema declares, as far as the event carries them.
+    pub facts: HttpFacts,
 }
 
 /// An event's question, with what is at hand to answer it.
@@ -183,6 +199,19 @@ impl Authorizer {
     #[must_use]
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// What an event asks, but for who asks: for those who want to know more of an answer than it says.
+    ///
+    /// # Errors
+    /// In words, where the event asks for nothing that this bundle knows.
+    pub fn question(&self, event: &AuthorizerEvent<'_>, now: Timestamp) -> Result<EventQuestion<'_>, String> {
+        let told = |rejection: Rejection| format!("{}: {}", rejection.reason, rejection.detail);
+        let asked = Asked::read(event, &self.bundle, &self.stages).map_err(told)?;
+        let path = asked.normal_path(event).map_err(told)?;
+        self.route(event, &asked, path.as_ref()).map_err(told)?;
+        let facts = http_facts(event, &asked.stage.factory, now);
+        Ok(EventQuestion { api: asked.api, stage: asked.stage_name, verb: asked.verb, path, facts })
     }
 
     fn decide(&self, bytes: &[u8], evidence: Evidence<'_>, now: Timestamp) -> Answered {

@@ -7,6 +7,7 @@ pub mod claimant;
 pub mod condition;
 pub mod desk;
 pub mod eval;
+pub mod explain;
 pub mod issuer_file;
 pub mod jws_batch;
 pub mod matrix;

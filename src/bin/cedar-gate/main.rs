@@ -6,6 +6,7 @@ mod authorize;
 mod batch;
 mod check;
 mod demo;
+mod explain;
 mod format;
 mod issuer;
 mod keys;
@@ -72,6 +73,8 @@ enum Command {
     Demo(demo::Args),
     /// Evaluate Cedar requests by the authorizer's own engine, one JSON line a test.
     Eval(batch::EvalArgs),
+    /// Say why a request is decided as it is: claims, roles, route, and each policy's parts.
+    Explain(explain::Args),
     /// Trust token issuers, list them, and ask them for their keys.
     #[command(subcommand)]
     Issuer(issuer::Command),
@@ -131,6 +134,7 @@ fn answer(cli: Cli) -> Result<Answer, Failure> {
         Command::Check(args) => check::run(bundle, name.known_to("check")?, args),
         Command::Demo(args) => demo::run(name.known_to("demo")?, &args),
         Command::Eval(args) => batch::eval(&args),
+        Command::Explain(args) => explain::run(bundle, name.known_to("explain")?, &args),
         Command::Issuer(command) => issuer::run(bundle, name.known_to("issuer")?, &command),
         Command::Jws(args) => batch::jws(&args),
         Command::Matrix(args) => matrix::run(bundle, name.known_to("matrix")?, &args),

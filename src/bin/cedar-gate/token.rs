@@ -190,7 +190,7 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
 }
 
 /// Verifies as the authorizer does, by what is fetched where it is needed.
-fn verify(
+pub(crate) fn verify(
     text: &str,
     bundle: &Bundle,
     keys: &Keys,
@@ -263,13 +263,13 @@ fn as_text(report: &Report) -> String {
 }
 
 /// A part of the token as JSON, or null where it is none.
-fn decoded(part: Option<&str>) -> Value {
+pub(crate) fn decoded(part: Option<&str>) -> Value {
     part.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or(Value::Null)
 }
 
-fn parse_claim(text: &str) -> Result<(String, Value), String> {
+pub(crate) fn parse_claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     Ok((name.to_owned(), value))
