@@ -45,6 +45,7 @@ mod oracle;
 mod pipeline;
 #[cfg(feature = "cli")]
 mod policies;
+mod plan;
 #[cfg(feature = "cli")]
 mod probe;
 #[cfg(feature = "cli")]

@@ -10,7 +10,7 @@ use cedar_gate::jose::ClaimValue;
 use cedar_gate::path::RequestPath;
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::desk::{Desk, Target};
-use cedar_gate::tools::matrix::{Matrix, May};
+use cedar_gate::tools::matrix::{Facts, Matrix, May, markdown};
 use cedar_gate::tools::people::{Attributes, Held, Person, named_tenants};
 use cedar_policy as cedar;
 use proptest::prelude::*;
@@ -265,6 +265,18 @@ proptest! {
             }
         }
     }
+}
+
+/// The access review of the example: where this fails, run `cargo run -- matrix --write` and read the difference.
+#[test]
+fn the_examples_reviewed_matrix_is_in_step() {
+    let files = example();
+    let bundle = Bundle::load(&files).unwrap();
+    let desk = desk(&bundle);
+    let matrix = Matrix::new(&desk, everyone(&desk), &|_| true).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/policies/matrix.md");
+    let reviewed = std::fs::read_to_string(path).unwrap();
+    assert_eq!(markdown(&matrix, Facts { desk: &desk, files: &files }), reviewed.replace("\r\n", "\n"));
 }
 
 #[test]
