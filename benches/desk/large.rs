@@ -19,7 +19,7 @@ impl Size {
 
     /// So much of it, and at least a little.
     pub(crate) fn percent(self, percent: usize) -> Self {
-        let of = |all: usize| (all * percent / 100).max(4);
+        let of = |all: usize| (all * percent / 100).max(10);
         Self { policies: of(self.policies), routes: of(self.routes), roles: of(self.roles) }
     }
 }

@@ -24,6 +24,7 @@ use cedar_gate::tools::matrix::{Facts, Matrix, csv, markdown, page};
 use cedar_gate::tools::people::{Person, named_tenants};
 use cedar_gate::tools::plan::{Effort, Plan, Side};
 use cedar_gate::tools::{cache_safety, whole_api};
+use cedar_policy as cedar;
 
 use crate::large::Size;
 
@@ -36,6 +37,8 @@ fn main() {
     println!("{} policies, {} routes, {} roles", size.policies, size.routes, size.roles);
 
     let loaded = Timed::new("load and validate", || load(&old));
+    Timed::new("  of which strict validation", || validate(&loaded.value));
+    Timed::new("one stage made ready", || Desk::new(&loaded.value, None, None, None).is_ok());
     let checked = Timed::new("check", || check(&old));
     println!("  {}", checked.value);
     let drawn = Timed::new("matrix", || matrix(&loaded.value, &old));
@@ -63,7 +66,7 @@ impl<T> Timed<T> {
         let started = Instant::now();
         let value = measured();
         let took = started.elapsed();
-        println!("{name:<28}{:>8.2} s", took.as_secs_f64());
+        println!("{name:<32}{:>8.2} s", took.as_secs_f64());
         Self { value, took }
     }
 }
@@ -74,6 +77,15 @@ fn promise(name: &str, took: Duration, at_most: Duration) {
 
 fn load(files: &SourceFiles) -> Bundle {
     Bundle::load(files).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// What Cedar's own validator takes of loading: each policy for each operation and type of principal.
+fn validate(bundle: &Bundle) -> bool {
+    let validator = cedar::Validator::new(bundle.schema().clone());
+    bundle.policy_versions().all(|version| {
+        let result = validator.validate_with_level(version.policies(), cedar::ValidationMode::Strict, 1);
+        result.validation_passed()
+    })
 }
 
 fn check(files: &SourceFiles) -> String {
