@@ -83,10 +83,16 @@ fn policies(size: Size, nth: usize) -> Vec<String> {
         let role = format!("Role::\"r{}\"", (index * 7 + other) % roles);
         let (collection, tag) = (index % collections, index % 12.min(collections));
         let text = match index % 10 {
-            0 | 1 => format!("permit (principal in {role}, action in Action::\"read\", resource in Path::\"/c{collection}\");"),
-            2 => format!("permit (principal in {role}, action in Action::\"write\", resource in Tag::\"c{collection}\");"),
+            0 | 1 => format!(
+                "permit (principal in {role}, action in Action::\"read\", resource in Path::\"/c{collection}\");"
+            ),
+            2 => format!(
+                "permit (principal in {role}, action in Action::\"write\", resource in Tag::\"c{collection}\");"
+            ),
             3 => format!("permit (principal in {role}, action == Action::\"GET /c{collection}\", resource);"),
-            4 => format!("permit (principal is User in {role}, action, resource == Route::\"/c{collection}\");"),
+            4 => format!(
+                "permit (principal is User in {role}, action, resource == Route::\"/c{collection}\");"
+            ),
             5 => format!(
                 "permit (principal is User, action == Action::\"GET /c{collection}/{{id}}\", resource)\n\
                  when {{ context.params.id == principal.sub || principal.scopes.contains(\"s{}\") }};",
@@ -105,7 +111,9 @@ fn policies(size: Size, nth: usize) -> Vec<String> {
             8 => format!(
                 "forbid (principal in Tenant::\"globex\", action in Action::\"write\", resource in Tag::\"t{tag}\");"
             ),
-            _ => format!("permit (principal is Client in {role}, action in Action::\"read\", resource in Tag::\"t{tag}\");"),
+            _ => format!(
+                "permit (principal is Client in {role}, action in Action::\"read\", resource in Tag::\"t{tag}\");"
+            ),
         };
         let last = areas.len();
         if let Some(area) = areas.get_mut(collection % last) {

@@ -43,9 +43,9 @@ mod opaque;
 mod oracle;
 #[cfg(feature = "cli")]
 mod pipeline;
+mod plan;
 #[cfg(feature = "cli")]
 mod policies;
-mod plan;
 #[cfg(feature = "cli")]
 mod probe;
 #[cfg(feature = "cli")]

@@ -55,7 +55,12 @@ fn said(old: SourceFiles, new: SourceFiles) -> Vec<String> {
     let changes = plan.stages.iter().flat_map(|stage| &stage.changes).map(|change| {
         let how = if change.cases.is_none() { "exact" } else { "by cases" };
         let [before, after] = &change.may;
-        format!("{}: {}: {}: {before} -> {after} ({how})", change.verdict.as_str(), change.operation, change.who)
+        format!(
+            "{}: {}: {}: {before} -> {after} ({how})",
+            change.verdict.as_str(),
+            change.operation,
+            change.who
+        )
     });
     let verdict = plan.verdict().as_str().to_owned();
     articles.chain(changes).chain([verdict]).collect()
@@ -80,7 +85,8 @@ fn routed(files: SourceFiles, says: &str, instead: &str) -> SourceFiles {
 fn layout_and_comments_are_no_change() {
     let files = example();
     let old = files.text("policies/v1/orders.cedar").unwrap().to_owned();
-    let laid_out = format!("// A comment.\n\n{}", old.replace("permit (", "permit\n  (").replace(";\n", " ;\n"));
+    let laid_out =
+        format!("// A comment.\n\n{}", old.replace("permit (", "permit\n  (").replace(";\n", " ;\n"));
     let mut new = files.clone();
     new.insert("policies/v1/orders.cedar", laid_out);
     assert_eq!(said(files, new), ["same"]);
@@ -98,31 +104,40 @@ fn each_kind_of_change_is_said() {
     for (new, expected) in [
         (
             policy("permit (principal in Role::\"auditor\"", "permit (principal in Role::\"clerk\""),
-            vec!["~ policy auditors-read-orders",
-                 "narrower: GET /orders: auditor: allow -> deny (exact)",
-                 "narrower: GET /orders/{orderId}: auditor: allow -> deny (exact)",
-                 "narrower"],
+            vec![
+                "~ policy auditors-read-orders",
+                "narrower: GET /orders: auditor: allow -> deny (exact)",
+                "narrower: GET /orders/{orderId}: auditor: allow -> deny (exact)",
+                "narrower",
+            ],
         ),
         (
             policy("when { context.params.userId == principal.sub }", ""),
-            vec!["~ policy own-profile",
-                 "wider: GET /users/{userId}: User: everyone: if context.params.userId == principal.sub || principal.claims has department && principal.claims.department == \"support\" -> allow (by cases)",
-                 "wider: PUT /users/{userId}: User: everyone (not of globex): if context.params.userId == principal.sub -> allow (by cases)",
-                 "wider"],
+            vec![
+                "~ policy own-profile",
+                "wider: GET /users/{userId}: User: everyone: if context.params.userId == principal.sub || principal.claims has department && principal.claims.department == \"support\" -> allow (by cases)",
+                "wider: PUT /users/{userId}: User: everyone (not of globex): if context.params.userId == principal.sub -> allow (by cases)",
+                "wider",
+            ],
         ),
         (
             policy("\"archive-*\"", "\"frozen-*\""),
-            vec!["~ policy archive-is-frozen",
-                 "both: PUT /orders/{orderId}: admin, clerk, every role (not of globex): unless context.params.orderId like \"archive-*\" -> unless context.params.orderId like \"frozen-*\" (by cases)",
-                 "both: DELETE /orders/{orderId}: admin, every role (not of globex): unless context.params.orderId like \"archive-*\" -> unless context.params.orderId like \"frozen-*\" (by cases)",
-                 "both"],
+            vec![
+                "~ policy archive-is-frozen",
+                "both: PUT /orders/{orderId}: admin, clerk, every role (not of globex): unless context.params.orderId like \"archive-*\" -> unless context.params.orderId like \"frozen-*\" (by cases)",
+                "both: DELETE /orders/{orderId}: admin, every role (not of globex): unless context.params.orderId like \"archive-*\" -> unless context.params.orderId like \"frozen-*\" (by cases)",
+                "both",
+            ],
         ),
         (
             policy("\"archive-*\" }", "\"archive-*\" || context.params.orderId like \"archive-*\" }"),
             vec!["~ policy archive-is-frozen", "same"],
         ),
         (
-            policy("\"archive-*\" }", "\"archive-*\" && (context.params.orderId like \"*\" || principal.sub == \"x\") }"),
+            policy(
+                "\"archive-*\" }",
+                "\"archive-*\" && (context.params.orderId like \"*\" || principal.sub == \"x\") }",
+            ),
             vec!["~ policy archive-is-frozen", "same"],
         ),
         (
@@ -131,7 +146,11 @@ fn each_kind_of_change_is_said() {
         ),
         (
             policy("@id(\"own-profile\")", "@id(\"ones-own-profile\")"),
-            vec!["- policy own-profile: is `ones-own-profile` now", "+ policy ones-own-profile: was `own-profile` before", "same"],
+            vec![
+                "- policy own-profile: is `ones-own-profile` now",
+                "+ policy ones-own-profile: was `own-profile` before",
+                "same",
+            ],
         ),
         (
             changed(example(), "policies/v1/roles.toml", "[\"clerk\", \"auditor\"]", "[\"clerk\"]"),
@@ -143,27 +162,52 @@ fn each_kind_of_change_is_said() {
         ),
         (
             changed(example(), "policies/issuers/acme.toml", "1example23456789", "9example"),
-            vec!["~ issuer acme-staff: audience: whose tokens are believed, which is not compared: both", "both"],
+            vec![
+                "~ issuer acme-staff: audience: whose tokens are believed, which is not compared: both",
+                "both",
+            ],
         ),
         (
-            changed(example(), "schema/authorizer.toml", "result_ttl_seconds = 300", "result_ttl_seconds = 60"),
-            vec!["~ file schema/authorizer.toml: api: how the authorizer is asked and answers, which is not compared", "same"],
+            changed(
+                example(),
+                "schema/authorizer.toml",
+                "result_ttl_seconds = 300",
+                "result_ttl_seconds = 60",
+            ),
+            vec![
+                "~ file schema/authorizer.toml: api: how the authorizer is asked and answers, which is not compared",
+                "same",
+            ],
         ),
         (
             // A path that one operation has served gets one of its own, with a tag that admins may.
-            routed(example(), "[[route]]\npath = \"/health\"",
-                   "[[route]]\npath = \"/orders/all\"\nmethods = [\"GET\"]\ntags = [\"admin\"]\n\n[[route]]\npath = \"/health\""),
-            vec!["+ operation GET /orders/all", "narrower: GET /orders/all: clerk: allow -> deny (by cases)", "narrower"],
+            routed(
+                example(),
+                "[[route]]\npath = \"/health\"",
+                "[[route]]\npath = \"/orders/all\"\nmethods = [\"GET\"]\ntags = [\"admin\"]\n\n[[route]]\npath = \"/health\"",
+            ),
+            vec![
+                "+ operation GET /orders/all",
+                "narrower: GET /orders/all: clerk: allow -> deny (by cases)",
+                "narrower",
+            ],
         ),
         (
-            routed(example(), "path = \"/users/{userId}\"\nmethods = [\"GET\", \"PUT\"]",
-                   "path = \"/users/{userId}\"\nmethods = [\"GET\", \"PUT\", \"DELETE\"]\ntags = [\"admin\"]"),
-            vec!["~ operation GET /users/{userId}: tags +admin", "+ operation DELETE /users/{userId}",
-                 "~ operation PUT /users/{userId}: tags +admin"],
+            routed(
+                example(),
+                "path = \"/users/{userId}\"\nmethods = [\"GET\", \"PUT\"]",
+                "path = \"/users/{userId}\"\nmethods = [\"GET\", \"PUT\", \"DELETE\"]\ntags = [\"admin\"]",
+            ),
+            vec![
+                "~ operation GET /users/{userId}: tags +admin",
+                "+ operation DELETE /users/{userId}",
+                "~ operation PUT /users/{userId}: tags +admin",
+            ],
         ),
     ] {
         let found = said(example(), new);
-        let mut missing: Vec<&&str> = expected.iter().filter(|line| !found.iter().any(|found| found == **line)).collect();
+        let mut missing: Vec<&&str> =
+            expected.iter().filter(|line| !found.iter().any(|found| found == **line)).collect();
         missing.dedup();
         assert!(missing.is_empty(), "missing {missing:#?} in {found:#?}");
     }
@@ -171,17 +215,28 @@ fn each_kind_of_change_is_said() {
 
 #[test]
 fn a_removed_operation_is_narrower_and_a_removed_role_takes_what_it_gave() {
-    let without = routed(example(), "methods = [\"GET\", \"PUT\", \"DELETE\"]", "methods = [\"GET\", \"PUT\"]");
-    let without = changed(without, "policies/v1/orders.cedar",
-        "@id(\"admins-cancel-orders\")\n@description(\"Cancelling is for admins.\")\npermit (principal in Role::\"admin\", action == Action::\"DELETE /orders/{orderId}\", resource);\n", "");
-    let without = changed(without, "policies/v1/orders.cedar", ", Action::\"DELETE /orders/{orderId}\"]", "]");
+    let without =
+        routed(example(), "methods = [\"GET\", \"PUT\", \"DELETE\"]", "methods = [\"GET\", \"PUT\"]");
+    let without = changed(
+        without,
+        "policies/v1/orders.cedar",
+        "@id(\"admins-cancel-orders\")\n@description(\"Cancelling is for admins.\")\npermit (principal in Role::\"admin\", action == Action::\"DELETE /orders/{orderId}\", resource);\n",
+        "",
+    );
+    let without =
+        changed(without, "policies/v1/orders.cedar", ", Action::\"DELETE /orders/{orderId}\"]", "]");
     let found = said(example(), without);
     assert_eq!(found.last().unwrap(), "narrower");
     assert!(found.contains(&"narrower: DELETE /orders/{orderId}: admin, every role (not of globex): unless context.params.orderId like \"archive-*\" -> not served (by cases)".to_owned()), "{found:#?}");
 }
 
 /// What everyone is told about each request.
-fn brute(desk: &Desk<'_>, people: &[Person], attributes: &Attributes, facts: &HttpFacts) -> Vec<(String, usize, Effect)> {
+fn brute(
+    desk: &Desk<'_>,
+    people: &[Person],
+    attributes: &Attributes,
+    facts: &HttpFacts,
+) -> Vec<(String, usize, Effect)> {
     let mut told = Vec::new();
     for (index, person) in people.iter().enumerate() {
         let roles = &desk.version().roles;
@@ -189,9 +244,9 @@ fn brute(desk: &Desk<'_>, people: &[Person], attributes: &Attributes, facts: &Ht
         for (verb, path) in crate::matrix::REQUESTS {
             let (verb, path) = (Verb::from_str(verb).unwrap(), RequestPath::from_str(path).unwrap());
             match desk.ask(&entity, Target::Method(&verb, &path), facts.clone()) {
-                Ok(asked) => told.push((
-                    asked.matched.operation().name().to_owned(), index, asked.decision.effect(),
-                )),
+                Ok(asked) => {
+                    told.push((asked.matched.operation().name().to_owned(), index, asked.decision.effect()))
+                }
                 Err(AskError::NoRoute) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -205,19 +260,37 @@ fn scopes() -> impl Strategy<Value = (String, String)> {
     let policy = (
         select(vec!["permit", "permit", "permit", "forbid"]),
         select(vec![
-            "principal", "principal in Role::\"clerk\"", "principal in Role::\"auditor\"", "principal is Client",
-            "principal is User in Role::\"admin\"", "principal in Tenant::\"globex\"",
+            "principal",
+            "principal in Role::\"clerk\"",
+            "principal in Role::\"auditor\"",
+            "principal is Client",
+            "principal is User in Role::\"admin\"",
+            "principal in Tenant::\"globex\"",
         ]),
-        select(vec!["action", "action in Action::\"read\"", "action in Action::\"write\"", "action == Action::\"GET /health\""]),
-        select(vec!["resource", "resource in Path::\"/orders\"", "resource in Tag::\"admin\"", "resource == Route::\"/health\""]),
+        select(vec![
+            "action",
+            "action in Action::\"read\"",
+            "action in Action::\"write\"",
+            "action == Action::\"GET /health\"",
+        ]),
+        select(vec![
+            "resource",
+            "resource in Path::\"/orders\"",
+            "resource in Tag::\"admin\"",
+            "resource == Route::\"/health\"",
+        ]),
         0..3,
     );
     prop::collection::vec(policy, 1..7).prop_map(|policies| {
         let (mut old, mut new) = (String::new(), String::new());
         for (index, (effect, principal, action, resource, sides)) in policies.into_iter().enumerate() {
             let text = format!("@id(\"p{index}\") {effect} ({principal}, {action}, {resource});\n");
-            if sides != 1 { old += &text; }
-            if sides != 2 { new += &text; }
+            if sides != 1 {
+                old += &text;
+            }
+            if sides != 2 {
+                new += &text;
+            }
         }
         (old, new)
     })
