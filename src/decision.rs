@@ -16,7 +16,16 @@ use crate::entities::AccessRequest;
 #[derive(Clone, Debug)]
 pub struct Engine {
     policies: cedar::PolicySet,
+    scopes: Vec<Scope>,
     http_readers: HashSet<cedar::PolicyId>,
+}
+
+/// A policy with the part of its scope that tells whom it cannot concern, taken out once and not for each operation.
+#[derive(Clone, Debug)]
+struct Scope {
+    policy: cedar::Policy,
+    action: cedar::ActionConstraint,
+    resource: cedar::ResourceConstraint,
 }
 
 /// The policies of an [`Engine`] that can apply to one action on one resource, whoever asks.
@@ -87,7 +96,13 @@ impl Engine {
     pub fn new(policies: cedar::PolicySet) -> Self {
         let readers = policies.policies().filter(|policy| reads_http(policy));
         let http_readers = readers.map(|policy| policy.id().clone()).collect();
-        Self { policies, http_readers }
+        let scopes = policies.policies().map(|policy| Scope {
+            action: policy.action_constraint(),
+            resource: policy.resource_constraint(),
+            policy: policy.clone(),
+        });
+        let scopes = scopes.collect();
+        Self { policies, scopes, http_readers }
     }
 
     /// Cedar's answer to a request.
@@ -121,12 +136,11 @@ impl Engine {
         entities: &cedar::Entities,
     ) -> Result<PolicySlice, EngineError> {
         let (action, resource) = (Lineage::of(action, entities), Lineage::of(resource, entities));
-        let candidates = self.policies.policies().filter(|policy| {
-            action.satisfies_action(&policy.action_constraint())
-                && resource.satisfies_resource(&policy.resource_constraint())
+        let candidates = self.scopes.iter().filter(|scope| {
+            action.satisfies_action(&scope.action) && resource.satisfies_resource(&scope.resource)
         });
         let mut policies = cedar::PolicySet::new();
-        for policy in candidates {
+        for Scope { policy, .. } in candidates {
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
                 return Ok(self.whole());

@@ -547,7 +547,7 @@ fn may_fail(expression: &Expr) -> bool {
                 | BinaryOp::GetTag,
             ..
         } => true,
-        _ => children(expression).is_none_or(|children| children.into_iter().any(|child| may_fail(child))),
+        _ => children(expression).is_none_or(|children| children.into_iter().any(may_fail)),
     }
 }
 
@@ -768,7 +768,7 @@ fn write_expression(expression: &Expr, at_least: Level, out: &mut String) {
             out.push('}');
         }
         // No text of Cedar parses to anything else.
-        _ => out.push_str("…"),
+        _ => out.push('…'),
     }
 }
 

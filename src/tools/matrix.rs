@@ -294,13 +294,13 @@ impl May {
         let unless = forbids
             .iter()
             .map(|part| part.condition.clone())
-            .fold(Condition::of(false), |any, one| Condition::any(any, one));
+            .fold(Condition::of(false), Condition::any);
         // What may fail comes first, so that none of it is passed over; of several each but the first is looked at in any
         // case, because a failure is a deny.
         let (may_fail, safe): (Vec<&Condition>, Vec<&Condition>) =
             permits.iter().map(|part| &part.condition).partition(|condition| condition.may_fail());
         let any = may_fail.iter().chain(&safe).map(|condition| (*condition).clone());
-        let any = any.fold(Condition::of(false), |any, one| Condition::any(any, one));
+        let any = any.fold(Condition::of(false), Condition::any);
         let when = may_fail
             .iter()
             .skip(1)
