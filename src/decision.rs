@@ -294,7 +294,7 @@ impl Lineage {
 
 /// Whether a policy may read `context.http`: it names that attribute, or uses the context otherwise than by naming an
 /// attribute of it. A policy that cannot be looked into may.
-fn reads_http(policy: &cedar::Policy) -> bool {
+pub(crate) fn reads_http(policy: &cedar::Policy) -> bool {
     policy.to_json().map_or(true, |json| mentions_http(&json))
 }
 

@@ -10,7 +10,7 @@ use super::formula::Formula;
 use super::reads::PrincipalReads;
 use super::residual::{PartialPrincipal, PartialStore};
 use super::{Clause, Grant, Grants, is_volatile};
-use crate::decision::{Lineage, PolicySlice};
+use crate::decision::{Lineage, PolicySlice, reads_http};
 use crate::entities::OperationEntities;
 use crate::route::{Operation, OperationId, RouteTable};
 
@@ -162,21 +162,31 @@ impl GrantPlan {
         principals: &[cedar::EntityTypeName],
     ) -> Result<BTreeSet<VolatileRead>, GrantError> {
         let mut reads = BTreeSet::new();
+        // Most policies cannot read such a fact, whatever is known. Each is looked into once for all operations.
+        let mut readers: HashMap<&cedar::PolicyId, bool> = HashMap::new();
+        let mut store = None;
         for (operation, planned) in routes.operations().iter().zip(&self.operations) {
             let failed = |message: String| GrantError { operation: operation.name().to_owned(), message };
+            let mut may_read = |policy: &'_ PlannedPolicy, id| {
+                *readers.entry(id).or_insert_with(|| policy.is_conditional() && reads_http(&policy.policy))
+            };
+            let policies = planned.policies.iter().map(Arc::as_ref);
             let conditional: Vec<&PlannedPolicy> =
-                planned.policies.iter().map(Arc::as_ref).filter(|policy| policy.is_conditional()).collect();
+                policies.filter(|policy| may_read(policy, policy.policy.id())).collect();
             if conditional.is_empty() {
                 continue;
             }
-            let entities = cedar::Entities::from_entities(self.routes.iter().cloned(), None)
-                .map_err(|error| failed(error.to_string()))?;
-            let store = PartialStore::new(schema, entities).map_err(&failed)?;
+            if store.is_none() {
+                let entities = cedar::Entities::from_entities(self.routes.iter().cloned(), None)
+                    .map_err(|error| failed(error.to_string()))?;
+                store = Some(PartialStore::new(schema, entities).map_err(&failed)?);
+            }
+            let Some(store) = &store else { continue };
             for kind in principals {
                 let mut grant = Grant::default();
                 let anyone = PartialPrincipal::Anyone(kind);
                 planned
-                    .evaluate(&store, &anyone, operation, conditional.iter().copied(), &mut grant)
+                    .evaluate(store, &anyone, operation, conditional.iter().copied(), &mut grant)
                     .map_err(&failed)?;
                 for clause in grant.permits.iter().chain(&grant.forbids) {
                     clause.formula.visit_facts(&mut |fact| {
