@@ -22,6 +22,7 @@ pub mod propagation;
 pub mod revocations;
 pub mod roles;
 pub mod source;
+mod validation;
 pub mod versions;
 pub mod vocabulary;
 
@@ -31,17 +32,20 @@ use std::sync::Arc;
 use cedar_policy as cedar;
 
 use self::deployment::Deployment;
-use self::finding::{BundleErrors, Findings};
+use self::finding::{BundleErrors, Code, Findings, meant, with_meant};
 use self::policies::{KnownNames, PolicyVersion};
 use self::source::SourceFiles;
+use self::validation::Validation;
 use self::versions::Versions;
-use self::vocabulary::{Vocabulary, first_span, schema_message};
+use self::vocabulary::Vocabulary;
+use crate::jose::issuer::IssuerError;
 use crate::jose::issuer::KeySource;
 use crate::jose::issuer::introspection::contested;
 use crate::jose::{JwkSet, KeyRing, TrustedIssuer, TrustedIssuers};
-use crate::route::RouteTable;
+use crate::route::{RouteErrorKind, RouteTable};
 
-const ROUTES: &str = "schema/routes.toml";
+/// Where the route table stands in a bundle.
+pub const ROUTES: &str = "schema/routes.toml";
 /// Where the generated schema of the operations stands in a bundle.
 pub const ROUTES_SCHEMA: &str = "schema/routes.cedarschema";
 
@@ -76,7 +80,7 @@ impl Bundle {
         let routes = load_routes(files, findings);
         let (vocabulary, gateway) = Vocabulary::load(files, findings).unzip();
         // Without a vocabulary every type that it lacks would be found once more for each operation.
-        let schema = routes
+        let validation = routes
             .as_ref()
             .zip(gateway)
             .and_then(|(routes, gateway)| load_schema(files, routes, gateway, findings));
@@ -87,11 +91,12 @@ impl Bundle {
             files.folders_in("policies/").filter(|folder| *folder != "issuers").collect();
         for folder in &folders {
             if let Some(version) =
-                PolicyVersion::load(folder, files, schema.as_ref(), names.as_ref(), findings)
+                PolicyVersion::load(folder, files, validation.as_ref(), names.as_ref(), findings)
             {
                 policies.insert((*folder).to_owned(), Arc::new(version));
             }
         }
+        let schema = validation.map(|validation| validation.schema().clone());
         let versions = Versions::load(files, &folders, deployment.as_ref(), findings);
         check_issuers(&issuers, &policies, vocabulary.as_ref(), findings);
         let known = known_issuers(files, &issuers);
@@ -210,26 +215,62 @@ fn load_routes(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Route
         return Some(RouteTable::catch_all());
     }
     let Some(text) = files.text(ROUTES) else {
-        findings.note(ROUTES, None, "the file is not UTF-8 text", None);
+        findings.note(Code::NotText, ROUTES, None, "the file is not UTF-8 text", None);
         return None;
     };
     match RouteTable::from_toml(text) {
         Ok(routes) => Some(routes),
         Err(error) => {
-            findings.note(ROUTES, error.span(), error.to_string(), None);
+            findings.note(code_of_route(error.kind()), ROUTES, error.span(), error.to_string(), None);
             None
         }
     }
 }
 
+/// What kind of finding it is.
+const fn code_of_route(kind: &RouteErrorKind) -> Code {
+    use RouteErrorKind as E;
+    match kind {
+        E::Syntax { .. } | E::Empty | E::TooManyRoutes { .. } => Code::RouteTable,
+        E::DuplicateOperation { .. }
+        | E::DuplicateRoute { .. }
+        | E::SameShape { .. }
+        | E::DuplicateName { .. }
+        | E::RepeatedTag { .. } => Code::RouteTwice,
+        E::PathOrWebsocket
+        | E::WebsocketRoute { .. }
+        | E::WithoutMethods { .. }
+        | E::NoMethods { .. }
+        | E::UnknownMethod { .. }
+        | E::Template { .. }
+        | E::TooManyTags { .. }
+        | E::Tag { .. }
+        | E::Name { .. }
+        | E::ReservedName { .. }
+        | E::NameWithoutMethod { .. } => Code::RouteEntry,
+    }
+}
+
+/// The same of an issuer's file. That two files name one issuer is found beside the others, with its place.
+const fn code_of_issuer(error: &IssuerError) -> Code {
+    match error {
+        IssuerError::Toml { .. } => Code::IssuerFile,
+        IssuerError::MissingAudience => Code::IssuerAudience,
+        IssuerError::MappedRoleNotGranted { .. } => Code::IssuerRoleMap,
+        IssuerError::DuplicateIssuer { .. } => Code::IssuerTwice,
+        IssuerError::ContestedTokens { .. } => Code::IssuerContested,
+        IssuerError::DuplicateName { .. } => Code::IssuerNameTwice,
+    }
+}
+
 /// The vocabulary and the generated operations together. The generated file must be the one that routes.toml gives: the
 /// policies' authors read it, so it must not say something else than what is enforced.
-fn load_schema(
+fn load_schema<'r>(
     files: &SourceFiles,
-    routes: &RouteTable,
+    routes: &'r RouteTable,
     gateway: cedar::SchemaFragment,
     findings: &mut Findings<'_>,
-) -> Option<cedar::Schema> {
+) -> Option<Validation<'r>> {
     let generated = routes.cedarschema();
     // Git may have written the lines with the ends of another system.
     let in_step = files.text(ROUTES_SCHEMA).is_some_and(|text| text.lines().eq(generated.lines()));
@@ -238,27 +279,15 @@ fn load_schema(
             true => "out of step with schema/routes.toml",
             false => "the generated schema of the routes is missing",
         };
-        findings.note(ROUTES_SCHEMA, None, message, "run: cedar-gate routes schema --write".to_owned());
+        findings.note(
+            Code::RoutesSchema,
+            ROUTES_SCHEMA,
+            None,
+            message,
+            "run: cedar-gate routes schema --write".to_owned(),
+        );
     }
-    let operations = match cedar::SchemaFragment::from_cedarschema_str(&generated) {
-        Ok((operations, _)) => operations,
-        Err(error) => {
-            findings.note(
-                ROUTES,
-                None,
-                format!("the operations make no schema: {}", schema_message(&error)),
-                None,
-            );
-            return None;
-        }
-    };
-    match cedar::Schema::from_schema_fragments([gateway, operations]) {
-        Ok(schema) => Some(schema),
-        Err(error) => {
-            findings.note(vocabulary::PATH, first_span(&error), schema_message(&error), None);
-            None
-        }
-    }
+    Validation::new(gateway, routes, findings)
 }
 
 /// An issuer file that was read, with its path for what is found later.
@@ -276,7 +305,7 @@ fn load_issuers(
     let mut keys = KeyRing::default();
     for path in files.paths_in("policies/issuers/", ".toml") {
         let Some(text) = files.text(path) else {
-            findings.note(path, None, "the file is not UTF-8 text", None);
+            findings.note(Code::NotText, path, None, "the file is not UTF-8 text", None);
             continue;
         };
         match TrustedIssuer::from_toml(text) {
@@ -284,7 +313,9 @@ fn load_issuers(
                 load_keys(path, &issuer, files, deployment, &mut keys, findings);
                 issuers.push(ReadIssuer { path: path.to_owned(), issuer });
             }
-            Err(error) => findings.note(path, error.span(), error.to_string(), None),
+            Err(error) => {
+                findings.note(code_of_issuer(&error), path, error.span(), error.to_string(), None);
+            }
         }
     }
     (issuers, keys)
@@ -302,14 +333,20 @@ fn load_keys(
         let message =
             format!("issuer `{}` is a development issuer, and this is no development bundle", issuer.name());
         let help = "remove the file, or write development = true in schema/authorizer.toml";
-        findings.note_text(path, "development", message, help.to_owned());
+        findings.note_text(Code::DevelopmentIssuer, path, "development", message, help.to_owned());
     }
     let (file, set) = match issuer.keys() {
         KeySource::File(name) => {
             let name = name.as_str();
             let file = format!("policies/issuers/{name}");
             let Some(set) = files.bytes(&file).map(JwkSet::from_json) else {
-                findings.note_text(path, name, format!("the key file {file} does not exist"), None);
+                findings.note_text(
+                    Code::KeyFileMissing,
+                    path,
+                    name,
+                    format!("the key file {file} does not exist"),
+                    None,
+                );
                 return;
             };
             (file, set)
@@ -319,14 +356,14 @@ fn load_keys(
         KeySource::Development | KeySource::Published(_) | KeySource::Secret(_) | KeySource::Opaque => return,
     };
     match set {
-        Err(error) => findings.note(&file, None, error.to_string(), None),
+        Err(error) => findings.note(Code::KeySet, &file, None, error.to_string(), None),
         Ok(set) if set.keys().is_empty() && set.skipped().is_empty() => {
-            findings.note(&file, None, "the key set holds no key", None);
+            findings.note(Code::KeySet, &file, None, "the key set holds no key", None);
         }
         Ok(set) if set.keys().is_empty() => {
             let reasons: Vec<String> = set.skipped().iter().map(|(_, reason)| reason.to_string()).collect();
             let message = format!("no key of the set can be used: {}", reasons.join("; "));
-            findings.note(&file, None, message, None);
+            findings.note(Code::KeySet, &file, None, message, None);
         }
         Ok(set) => keys.insert(issuer.key_set(), set),
     }
@@ -372,12 +409,9 @@ fn check_issuers(
             for role in issuer.grantable_roles().iter().filter(|role| !version.roles.contains(role)) {
                 let message =
                     format!("issuer `{}` may confer role `{role}`, which does not exist", issuer.name());
-                findings.note_text(
-                    path,
-                    role,
-                    message,
-                    format!("define it in policies/{}/roles.toml", version.name),
-                );
+                let help = format!("define it in policies/{}/roles.toml", version.name);
+                let meant = meant(role, version.roles.names()).map(|name| format!("`{name}`"));
+                findings.note_text(Code::IssuerRoleUnknown, path, role, message, with_meant(meant, help));
             }
         }
         let Some(vocabulary) = vocabulary else { continue };
@@ -390,7 +424,7 @@ fn check_issuers(
             let message =
                 format!("issuer `{}` maps claim `{name}`, which the schema does not declare", issuer.name());
             let help = "declare it in `claims` of User or Client in schema/gateway.cedarschema";
-            findings.note_text(path, name, message, help.to_owned());
+            findings.note_text(Code::IssuerClaimUndeclared, path, name, message, help.to_owned());
         }
         let required = vocabulary.user.claims.iter().flatten().filter(|(_, shape)| shape.required);
         for (name, _) in
@@ -399,6 +433,7 @@ fn check_issuers(
             let message =
                 format!("issuer `{}` does not map claim `{name}`, which the schema requires", issuer.name());
             findings.note_text(
+                Code::IssuerClaimRequired,
                 path,
                 "claims",
                 message,
@@ -416,13 +451,13 @@ fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Optio
         if let Some(earlier) = names.insert(issuer.name(), path) {
             let message = format!("issuer `{}` is named in {earlier} too", issuer.name());
             let help = "give each issuer an alias of its own";
-            findings.note_text(path, issuer.name(), message, help.to_owned());
+            findings.note_text(Code::IssuerNameTwice, path, issuer.name(), message, help.to_owned());
         }
         for (iss, written) in issuer.every_iss() {
             if let Some(earlier) = trusted.insert(iss, path) {
                 let message = format!("`{iss}` is trusted in {earlier} too");
                 let help = "one file says whose tokens are believed";
-                findings.note_text(path, written, message, help.to_owned());
+                findings.note_text(Code::IssuerTwice, path, written, message, help.to_owned());
             }
         }
     }
@@ -434,7 +469,7 @@ fn index_issuers(issuers: Vec<ReadIssuer>, findings: &mut Findings<'_>) -> Optio
             first.name()
         );
         let help = "give each a `prefix` that its tokens begin with, and that begins no other";
-        findings.note_text(&read.path, "introspection", message, help.to_owned());
+        findings.note_text(Code::IssuerContested, &read.path, "introspection", message, help.to_owned());
     }
     // What it would refuse has been found above, with its place.
     TrustedIssuers::new(issuers.into_iter().map(|read| read.issuer).collect()).ok()

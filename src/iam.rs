@@ -24,7 +24,7 @@
 
 mod alphabet;
 mod automaton;
-mod bits;
+pub(crate) mod bits;
 mod candidates;
 mod compile;
 mod cover;

@@ -263,9 +263,11 @@ impl Operation {
         self.template().ancestors()
     }
 
+    /// The declaration of its action, as it stands in [`RouteTable::cedarschema`].
+    ///
     /// INVARIANT: names, templates and parameters hold no quote and no backslash (`is_name`, `PathTemplate`), so they stand
     /// in Cedar string literals as they are.
-    fn cedarschema(&self) -> String {
+    pub(crate) fn cedarschema(&self) -> String {
         let params: Vec<String> =
             self.param_names().map(|name| format!("{}: String", cedar_attribute(name))).collect();
         let params = if params.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", params.join(", ")) };

@@ -75,7 +75,7 @@ use toml::Spanned;
 pub use self::caching::{AnswerScope, MAX_RESULT_TTL_SECONDS};
 pub use self::document::DocumentLimits;
 pub use self::identity::IdentitySource;
-use super::finding::Findings;
+use super::finding::{Code, Findings};
 use super::source::SourceFiles;
 use crate::arn::{AccountId, ApiId, Stage};
 use crate::credential::TokenSource;
@@ -298,7 +298,13 @@ impl Deployment {
     /// Reads `schema/authorizer.toml`; what is wrong goes to `findings`.
     pub(super) fn load(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Self> {
         let Some(text) = files.text(PATH) else {
-            findings.note(PATH, None, "the file with the facts of the deployment is missing", None);
+            findings.note(
+                Code::DeploymentMissing,
+                PATH,
+                None,
+                "the file with the facts of the deployment is missing",
+                None,
+            );
             return None;
         };
         let file: DeploymentFile = findings.toml(PATH, text)?;
@@ -310,7 +316,7 @@ impl Deployment {
         api::refuse_twins(&apis, findings);
         if !names_apis {
             let help = "write an [[api]] for each API that may ask; any other is refused";
-            findings.note(PATH, None, "the file names no API", help.to_owned());
+            findings.note(Code::NoApi, PATH, None, "the file names no API", help.to_owned());
         }
         let arrays_allowed =
             apis.iter().all(|api| api.kind == ApiKind::Http && api.response == ResponseForm::Simple);
@@ -379,7 +385,7 @@ fn read_token_cache(cache: Option<Spanned<i64>>, findings: &mut Findings<'_>) ->
     if read.is_none() {
         let message = format!("`{}` is not a number of tokens that can be remembered", cache.get_ref());
         let help = format!("write 0 to {MAX_TOKEN_CACHE}; 0 remembers none");
-        findings.note(PATH, Some(cache.span()), message, help);
+        findings.note(Code::SettingRange, PATH, Some(cache.span()), message, help);
     }
     read
 }
@@ -393,6 +399,7 @@ fn read_log(log: LogFile, findings: &mut Findings<'_>) -> Option<LogAllow> {
         LogAllowFile::Word(_) | LogAllowFile::OneIn(_) => {
             let help = "write \"all\", \"none\", or a number n for one allow in n";
             findings.note(
+                Code::SettingRange,
                 PATH,
                 Some(allow.span()),
                 "this does not say which allows are logged",
@@ -445,7 +452,7 @@ mod tests {
         }
         assert_eq!(
             load(&format!("{REST}scope = \"api\""), false).unwrap_err(),
-            "schema/authorizer.toml:8:9: API `a` cannot have scope \"api\": the bundle has no schema/routes.toml (write the API's routes there, or leave scope out)"
+            "schema/authorizer.toml:8:9: CG0801: API `a` cannot have scope \"api\": the bundle has no schema/routes.toml (write the API's routes there, or leave scope out)"
         );
     }
 

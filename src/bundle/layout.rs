@@ -1,7 +1,7 @@
 //! Which files a bundle is made of. A file that its author believes to be read and that nothing reads would be the worst
 //! of mistakes: a `forbid` in a folder too deep would allow what it forbids.
 
-use super::finding::Findings;
+use super::finding::{Code, Findings};
 use super::source::SourceFiles;
 
 const HELP: &str = "a bundle has policies/versions.toml, policies/<version>/*.cedar and roles.toml there, policies/issuers/*.toml, \
@@ -12,15 +12,21 @@ const HELP: &str = "a bundle has policies/versions.toml, policies/<version>/*.ce
 /// like. Whether there was text to read at all: where there was not, what follows from it is not worth saying.
 pub(super) fn check(files: &SourceFiles, findings: &mut Findings<'_>) -> Option<()> {
     for path in files.paths().filter(|path| !has_a_place(path)) {
-        findings.note(path, None, "nothing reads this file", HELP.to_owned());
+        findings.note(Code::FileUnread, path, None, "nothing reads this file", HELP.to_owned());
     }
     let before = findings.len();
     for path in files.paths() {
         match files.text(path) {
-            None => findings.note(path, None, "the file is not UTF-8 text", None),
+            None => findings.note(Code::NotText, path, None, "the file is not UTF-8 text", None),
             Some(text) if text.starts_with('\u{feff}') => {
                 let help = "save it as UTF-8 without one";
-                findings.note(path, None, "the file begins with a byte order mark", help.to_owned());
+                findings.note(
+                    Code::ByteOrderMark,
+                    path,
+                    None,
+                    "the file begins with a byte order mark",
+                    help.to_owned(),
+                );
             }
             Some(_) => {}
         }

@@ -55,6 +55,17 @@ pub(crate) fn check(text: &str, syntax: Syntax) -> Result<(), TooDeep> {
     Ok(())
 }
 
+/// The tokens of a text in Cedar's syntax, comments among them.
+#[cfg(feature = "cli")]
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (token, after) = next_token(rest)?;
+        rest = after;
+        Some(token)
+    })
+}
+
 /// The next token and what follows it: a word, a string, a comment, or one character. `None` at the end.
 pub(crate) fn next_token(text: &str) -> Option<(&str, &str)> {
     let first = text.chars().next()?;

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use cedar_policy as cedar;
 
-use super::finding::Findings;
+use super::finding::{Code, Finding, Findings, meant, with_meant};
 use super::nesting::{self, Syntax};
 use super::roles::Roles;
 use super::source::SourceFiles;
+use super::validation::Validation;
 use super::vocabulary::{first_span, schema_message};
 
 /// One version of the policies.
@@ -20,6 +21,7 @@ pub struct PolicyVersion {
     pub roles: Roles,
     policies: cedar::PolicySet,
     notes: HashMap<String, PolicyNote>,
+    remarks: Vec<Finding>,
 }
 
 /// What is known about a policy beside its meaning.
@@ -57,11 +59,17 @@ impl PolicyVersion {
         self.notes.get(id)
     }
 
+    /// What the validator remarked that is no mistake: a policy that never applies, letters that look like others.
+    #[must_use]
+    pub fn remarks(&self) -> &[Finding] {
+        &self.remarks
+    }
+
     /// Reads one version; what is wrong goes to `findings`.
     pub(super) fn load(
         name: &str,
         files: &SourceFiles,
-        schema: Option<&cedar::Schema>,
+        validation: Option<&Validation<'_>>,
         known: Option<&KnownNames>,
         findings: &mut Findings<'_>,
     ) -> Option<Self> {
@@ -72,14 +80,13 @@ impl PolicyVersion {
         for path in files.paths_in(&folder, ".cedar") {
             set.read(path, files, findings);
         }
-        if let Some(schema) = schema {
-            set.validate(schema, findings);
-        }
+        let remarks =
+            validation.map(|validation| set.validate(validation, files, findings)).unwrap_or_default();
         if let (Some(roles), Some(known)) = (&roles, known) {
             set.check_names(roles, known, files, findings);
         }
         (findings.len() == before).then_some(())?;
-        Some(Self { name: name.to_owned(), roles: roles?, policies: set.policies, notes: set.notes })
+        Some(Self { name: name.to_owned(), roles: roles?, policies: set.policies, notes: set.notes, remarks })
     }
 }
 
@@ -93,11 +100,11 @@ struct PolicyFiles {
 impl PolicyFiles {
     fn read(&mut self, path: &str, files: &SourceFiles, findings: &mut Findings<'_>) {
         let Some(text) = files.text(path) else {
-            findings.note(path, None, "the file is not UTF-8 text", None);
+            findings.note(Code::NotText, path, None, "the file is not UTF-8 text", None);
             return;
         };
         if let Err(error) = nesting::check(text, Syntax::Policies) {
-            findings.note(path, Some(error.span.clone()), error.to_string(), None);
+            findings.note(Code::TooDeep, path, Some(error.span.clone()), error.to_string(), None);
             return;
         }
         let parsed: cedar::PolicySet = match text.parse() {
@@ -105,14 +112,20 @@ impl PolicyFiles {
             Err(errors) => {
                 let errors: cedar::ParseErrors = errors;
                 for error in errors.iter() {
-                    findings.note(path, first_span(error), schema_message(error), None);
+                    findings.note(Code::PolicySyntax, path, first_span(error), schema_message(error), None);
                 }
                 return;
             }
         };
         for template in parsed.templates() {
             let message = "a template decides nothing until it is linked, and nothing links it here";
-            findings.note_text(path, &template.to_cedar(), message, "write the policy out".to_owned());
+            findings.note_text(
+                Code::PolicyTemplate,
+                path,
+                &template.to_cedar(),
+                message,
+                "write the policy out".to_owned(),
+            );
         }
         let mut policies: Vec<&cedar::Policy> = parsed.policies().collect();
         policies.sort_by_key(|policy| file_order(policy.id()));
@@ -140,6 +153,7 @@ impl PolicyFiles {
     ) {
         let Some(id) = policy.annotation("id") else {
             findings.note(
+                Code::PolicyWithoutId,
                 path,
                 Some(span),
                 "the policy has no @id",
@@ -152,7 +166,13 @@ impl PolicyFiles {
             || !id.chars().all(|char| char.is_ascii_alphanumeric() || "._:/-".contains(char))
         {
             let message = format!("`{}` cannot be a policy's @id", id.escape_debug());
-            findings.note(path, Some(span), message, "use 1 to 128 of A-Z a-z 0-9 . _ : / -".to_owned());
+            findings.note(
+                Code::PolicyId,
+                path,
+                Some(span),
+                message,
+                "use 1 to 128 of A-Z a-z 0-9 . _ : / -".to_owned(),
+            );
             return;
         }
         let deny_message = policy.annotation("deny_message").map(str::to_owned);
@@ -164,6 +184,7 @@ impl PolicyFiles {
             let message =
                 format!("the @deny_message `{}` cannot stand in a response template", message.escape_debug());
             findings.note(
+                Code::DenyMessage,
                 path,
                 Some(span),
                 message,
@@ -173,11 +194,11 @@ impl PolicyFiles {
         }
         if let Some((other, _)) = self.spans.get(id) {
             let message = format!("two policies have the @id `{id}`; the other stands in {other}");
-            findings.note(path, Some(span), message, None);
+            findings.note(Code::PolicyIdTwice, path, Some(span), message, None);
             return;
         }
         if let Err(error) = self.policies.add(policy.new_id(cedar::PolicyId::new(id))) {
-            findings.note(path, Some(span), error.to_string(), None);
+            findings.note(Code::PolicyInvalid, path, Some(span), error.to_string(), None);
             return;
         }
         self.spans.insert(id.to_owned(), (path.to_owned(), span.clone()));
@@ -185,22 +206,61 @@ impl PolicyFiles {
         self.notes.insert(id.to_owned(), note);
     }
 
-    /// Validates strictly; attributes of the principal and the route alone may be read (level 1), because no other
-    /// entity is handed to the policies.
-    fn validate(&self, schema: &cedar::Schema, findings: &mut Findings<'_>) {
-        let validator = cedar::Validator::new(schema.clone());
-        let result = validator.validate_with_level(&self.policies, cedar::ValidationMode::Strict, 1);
-        let mut errors: Vec<&cedar::ValidationError> = result.validation_errors().collect();
+    /// Notes the errors, and gives what is remarked beside them.
+    fn validate(
+        &self,
+        validation: &Validation<'_>,
+        files: &SourceFiles,
+        findings: &mut Findings<'_>,
+    ) -> Vec<Finding> {
+        let result = validation.validate(&self.policies);
         // Cedar gives them in no order; a person meets them as they stand.
-        errors.sort_by_cached_key(|error| {
-            (error.policy_id().to_string(), first_span(*error).map(|span| span.start), error.to_string())
-        });
+        let in_order = |id: &cedar::PolicyId, error: &(dyn miette::Diagnostic + 'static)| {
+            (id.to_string(), first_span(error).map(|span| span.start), error.to_string())
+        };
+        let mut errors: Vec<&cedar::ValidationError> = result.validation_errors().collect();
+        errors.sort_by_cached_key(|error| in_order(error.policy_id(), *error));
         for error in errors {
-            let id = error.policy_id().to_string();
-            let (file, span) = self.spans.get(&id).cloned().unwrap_or_default();
-            let help = miette::Diagnostic::help(error).map(|help| help.to_string());
-            findings.note(&file, first_span(error).or(Some(span)), schema_message(error), help);
+            self.note_diagnostic(code_of(error), error.policy_id(), error, findings);
         }
+        let mut warnings: Vec<&cedar::ValidationWarning> = result.validation_warnings().collect();
+        warnings.sort_by_cached_key(|warning| in_order(warning.policy_id(), *warning));
+        let mut remarks = Findings::new(files);
+        for warning in warnings {
+            let code = code_of_warning(warning);
+            match code {
+                Code::ImpossiblePolicy => self.note_impossible(warning.policy_id(), files, &mut remarks),
+                _ => self.note_diagnostic(code, warning.policy_id(), warning, &mut remarks),
+            }
+        }
+        remarks.into_vec()
+    }
+
+    /// What is impossible is the policy as a whole, which Cedar's place covers from end to end.
+    fn note_impossible(&self, policy: &cedar::PolicyId, files: &SourceFiles, findings: &mut Findings<'_>) {
+        let id = policy.to_string();
+        let (file, span) = self.spans.get(&id).cloned().unwrap_or_default();
+        let named = format!("{id:?}");
+        let text = files.text(&file).and_then(|text| text.get(span.clone())).unwrap_or_default();
+        let place = text.find(&named).map_or(span.clone(), |at| {
+            let start = span.start + at;
+            start..start + named.len()
+        });
+        let message =
+            format!("policy `{id}` can never apply: its scope or its condition is false for every request");
+        findings.note(Code::ImpossiblePolicy, &file, Some(place), message, None);
+    }
+
+    fn note_diagnostic(
+        &self,
+        code: Code,
+        policy: &cedar::PolicyId,
+        error: &(dyn miette::Diagnostic + 'static),
+        findings: &mut Findings<'_>,
+    ) {
+        let (file, span) = self.spans.get(&policy.to_string()).cloned().unwrap_or_default();
+        let help = error.help().map(|help| help.to_string());
+        findings.note(code, &file, first_span(error).or(Some(span)), schema_message(error), help);
     }
 
     /// A name that exists nowhere would be a silent deny, or a forbid that never bites.
@@ -218,28 +278,68 @@ impl PolicyFiles {
             for literal in literals {
                 let name: &str = literal.id().unescaped();
                 let kind = literal.type_name().to_string();
-                let (exists, place) = match kind.as_str() {
-                    "Role" => (roles.contains(name), "roles.toml beside it"),
-                    "Route" => (known.routes.contains(name), "schema/routes.toml"),
-                    "Path" => (known.paths.contains(name), "schema/routes.toml"),
-                    "Tag" => (known.tags.contains(name), "schema/routes.toml"),
-                    "Tenant" => (
-                        known.tenants.as_ref().is_none_or(|tenants| tenants.contains(name)),
-                        "policies/issuers",
-                    ),
-                    _ => (true, ""),
-                };
-                if !exists {
-                    let text = files.text(file).and_then(|text| text.get(span.clone())).unwrap_or_default();
-                    let spelled = literal.to_string();
-                    let at = text
-                        .find(&spelled)
-                        .map_or(span.clone(), |at| span.start + at..span.start + at + spelled.len());
-                    let message = format!("policy `{id}` speaks of {spelled}, which does not exist");
-                    findings.note(file, Some(at), message, format!("it would have to stand in {place}"));
+                let Some((code, names, place)) = known.names_of(&kind, roles) else { continue };
+                if names.contains(&name) {
+                    continue;
                 }
+                let text = files.text(file).and_then(|text| text.get(span.clone())).unwrap_or_default();
+                let spelled = literal.to_string();
+                let at = text
+                    .find(&spelled)
+                    .map_or(span.clone(), |at| span.start + at..span.start + at + spelled.len());
+                let message = format!("policy `{id}` speaks of {spelled}, which does not exist");
+                let meant = meant(name, names).map(|name| format!("{kind}::{name:?}"));
+                let help = with_meant(meant, format!("it would have to stand in {place}"));
+                findings.note(code, file, Some(at), message, help);
             }
         }
+    }
+}
+
+impl KnownNames {
+    /// The names that exist of a kind of entity, where they are written, and what it is to speak of another; `None` where
+    /// any name may exist.
+    fn names_of<'n>(&'n self, kind: &str, roles: &'n Roles) -> Option<(Code, Vec<&'n str>, &'static str)> {
+        fn all(names: &BTreeSet<String>) -> Vec<&str> {
+            names.iter().map(String::as_str).collect()
+        }
+        const ROUTES: &str = "schema/routes.toml";
+        match kind {
+            "Role" => Some((Code::UnknownRole, roles.names().collect(), "roles.toml beside it")),
+            "Route" => Some((Code::UnknownRoute, all(&self.routes), ROUTES)),
+            "Path" => Some((Code::UnknownPath, all(&self.paths), ROUTES)),
+            "Tag" => Some((Code::UnknownTag, all(&self.tags), ROUTES)),
+            "Tenant" => Some((Code::UnknownTenant, all(self.tenants.as_ref()?), "policies/issuers")),
+            _ => None,
+        }
+    }
+}
+
+/// What kind of finding an error of the validator is.
+fn code_of(error: &cedar::ValidationError) -> Code {
+    use cedar::ValidationError as E;
+    match error {
+        E::UnrecognizedEntityType(_) => Code::UnknownType,
+        E::UnrecognizedActionId(_) => Code::UnknownAction,
+        E::UnexpectedType(_) | E::IncompatibleTypes(_) | E::HierarchyNotRespected(_) => Code::TypeMismatch,
+        E::UnsafeAttributeAccess(_) | E::UnsafeTagAccess(_) | E::NoTagsAllowed(_) => Code::UnknownAttribute,
+        E::UnsafeOptionalAttributeAccess(_) => Code::OptionalAttribute,
+        E::UndefinedFunction(_)
+        | E::WrongNumberArguments(_)
+        | E::FunctionArgumentValidation(_)
+        | E::NonLitExtConstructor(_) => Code::FunctionMisused,
+        E::EntityDerefLevelViolation(_) => Code::EntityTooFar,
+        // Among them those of a newer Cedar.
+        _ => Code::PolicyInvalid,
+    }
+}
+
+fn code_of_warning(warning: &cedar::ValidationWarning) -> Code {
+    use cedar::ValidationWarning as W;
+    match warning {
+        W::ImpossiblePolicy(_) | W::InvalidActionApplication(_) => Code::ImpossiblePolicy,
+        // Mixed scripts, marks of direction and confusable letters, and what a newer Cedar remarks.
+        _ => Code::LookalikeText,
     }
 }
 

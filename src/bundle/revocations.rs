@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::finding::Findings;
+use super::finding::{Code, Findings};
 use super::source::SourceFiles;
 use crate::jose::issuer::names::Moment;
 use crate::jose::verify::is_identifier;
@@ -133,13 +133,13 @@ pub(super) fn load(
     let in_parts = parts(text).and_then(|parts| Reading::of(&parts, known).ok());
     match in_parts.map_or_else(|| Reading::of(&[text], known), Ok) {
         Ok(Reading { lists, notes, .. }) => {
-            for Note { span, message, help } in notes {
-                findings.note(REVOCATIONS, Some(span), message, help);
+            for Note { code, span, message, help } in notes {
+                findings.note(code, REVOCATIONS, Some(span), message, help);
             }
             lists.into_iter().map(|(issuer, list)| (issuer, Arc::new(list))).collect()
         }
         Err(error) => {
-            findings.note(REVOCATIONS, error.span(), error.message(), None);
+            findings.note(Code::TomlSyntax, REVOCATIONS, error.span(), error.message(), None);
             HashMap::new()
         }
     }
@@ -185,6 +185,7 @@ struct Reading {
 
 /// Where something is wrong, what, and what to do.
 struct Note {
+    code: Code,
     span: Range<usize>,
     message: String,
     help: String,
@@ -208,11 +209,16 @@ impl Reading {
         let (issuer_span, issuer) = (entry.issuer.span(), entry.issuer.get_ref().clone());
         if let Some(known) = known.filter(|known| !known.contains(issuer.as_str())) {
             let message = format!("no issuer is named `{}`", issuer.escape_debug());
-            self.note(issuer_span, message, there_are(known));
+            self.note(Code::RevocationIssuer, issuer_span, message, there_are(known));
         }
         let Some(revocation) = self.revocation(entry, span.clone()) else { return };
         if !self.seen.entry(issuer.clone()).or_default().insert(revocation.clone()) {
-            self.note(span, "the same is revoked twice", "remove one of the two entries");
+            self.note(
+                Code::RevocationTwice,
+                span,
+                "the same is revoked twice",
+                "remove one of the two entries",
+            );
         }
         self.lists.entry(issuer).or_default().add(revocation);
     }
@@ -220,7 +226,7 @@ impl Reading {
     /// What an entry revokes; `None` where it does not say so in one way.
     fn revocation(&mut self, entry: EntryFile, span: Range<usize>) -> Option<Revocation> {
         if let Some(reason) = entry.reason.filter(|reason| reason.get_ref().trim().is_empty()) {
-            self.note(reason.span(), "`reason` is empty", "say why, or leave it out");
+            self.note(Code::RevocationValue, reason.span(), "`reason` is empty", "say why, or leave it out");
         }
         let cutoff =
             entry.not_before.as_ref().map_or(Cutoff::Always, |moment| Cutoff::Before(moment.get_ref().0));
@@ -232,18 +238,18 @@ impl Reading {
             (None, None, Some(jti)) => {
                 if let Some(not_before) = entry.not_before {
                     let message = "`not_before` does not go with `jti`, which names one token";
-                    self.note(not_before.span(), message, "leave it out");
+                    self.note(Code::RevocationEntry, not_before.span(), message, "leave it out");
                 }
                 Some(Revocation::Token { jti: self.named("jti", jti) })
             }
             (None, None, None) => {
                 let message = "the entry does not say what is revoked";
-                self.note(span, message, "write one of sub, client and jti");
+                self.note(Code::RevocationEntry, span, message, "write one of sub, client and jti");
                 None
             }
             (Some(_), _, _) | (None, Some(_), Some(_)) => {
                 let message = "the entry says more than one thing that is revoked";
-                self.note(span, message, "write one of sub, client and jti");
+                self.note(Code::RevocationEntry, span, message, "write one of sub, client and jti");
                 None
             }
         }
@@ -254,14 +260,19 @@ impl Reading {
         if !is_identifier(value.get_ref()) {
             let shown: String = value.get_ref().chars().take(64).collect();
             let message = format!("`{}` is the `{key}` of no token", shown.escape_debug());
-            self.note(value.span(), message, "write 1 to 255 characters without control characters");
+            self.note(
+                Code::RevocationValue,
+                value.span(),
+                message,
+                "write 1 to 255 characters without control characters",
+            );
         }
         value.into_inner()
     }
 
-    fn note(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    fn note(&mut self, code: Code, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         let span = self.start + span.start..self.start + span.end;
-        self.notes.push(Note { span, message: message.into(), help: help.into() });
+        self.notes.push(Note { code, span, message: message.into(), help: help.into() });
     }
 }
 
@@ -331,22 +342,26 @@ mod tests {
             (
                 "",
                 "[[revoke]]\nissuer = \"stuff\"\njti = \"b\"\n",
-                "162:10: no issuer is named `stuff` (there are partner, staff)",
+                "162:10: CG0701: no issuer is named `stuff` (there are partner, staff)",
             ),
             (
                 "# ü\n",
                 "[[revoke]]\njti = \"7\"\nissuer = \"staff\"\n",
-                "162:1: the same is revoked twice (remove one of the two entries)",
+                "162:1: CG0702: the same is revoked twice (remove one of the two entries)",
             ),
             (
                 "",
                 "[[revoke]]\nissuer = \"staff\"\nsubject = \"b\"\n",
-                "163:1: unknown field `subject`, expected one of `issuer`, `sub`, `client`, `jti`, `not_before`, `reason`",
+                "163:1: CG0005: unknown field `subject`, expected one of `issuer`, `sub`, `client`, `jti`, `not_before`, `reason`",
             ),
-            ("revoke = []\n", "", "2:3: duplicate key"),
-            ("revoked = []\n", "", "1:1: unknown field `revoked`, expected `revoke`"),
-            ("", "[revoke]\n", "161:2: duplicate key"),
-            ("", "[[revoke]]\nreason = \"\"\"\n", "163:1: invalid multi-line basic string, expected `\"`"),
+            ("revoke = []\n", "", "2:3: CG0005: duplicate key"),
+            ("revoked = []\n", "", "1:1: CG0005: unknown field `revoked`, expected `revoke`"),
+            ("", "[revoke]\n", "161:2: CG0005: duplicate key"),
+            (
+                "",
+                "[[revoke]]\nreason = \"\"\"\n",
+                "163:1: CG0005: invalid multi-line basic string, expected `\"`",
+            ),
         ] {
             let error = staff(&format!("{head}{entries}{tail}")).unwrap_err();
             assert_eq!(error, format!("{REVOCATIONS}:{expected}"));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::finding::Findings;
+use super::finding::{Code, Findings, meant};
 use super::is_name;
 use super::source::SourceFiles;
 
@@ -62,6 +62,7 @@ impl Roles {
     pub(crate) fn load(path: &str, files: &SourceFiles, findings: &mut Findings<'_>) -> Option<Self> {
         let Some(text) = files.text(path) else {
             findings.note(
+                Code::RolesMissing,
                 path,
                 None,
                 "the file that names the roles is missing",
@@ -84,6 +85,7 @@ impl Roles {
             if !is_name(name.get_ref()) {
                 let message = format!("`{}` cannot be a role's name", name.get_ref().escape_debug());
                 findings.note(
+                    Code::RoleName,
                     path,
                     Some(name.span()),
                     message,
@@ -97,12 +99,14 @@ impl Roles {
                         name.get_ref(),
                         include.get_ref()
                     );
-                    findings.note(path, Some(include.span()), message, None);
+                    let meant = meant(include.get_ref(), includes.keys().copied());
+                    let help = meant.map(|name| format!("did you mean `{name}`?"));
+                    findings.note(Code::RoleIncludesUnknown, path, Some(include.span()), message, help);
                 }
             }
             if reachable(name.get_ref(), &includes).contains(name.get_ref().as_str()) {
                 let message = format!("role `{}` includes itself", name.get_ref());
-                findings.note(path, Some(name.span()), message, None);
+                findings.note(Code::RoleCircle, path, Some(name.span()), message, None);
             }
         }
         if findings.len() > before {
@@ -161,14 +165,14 @@ mod tests {
         for (text, expected) in [
             (
                 "[a]\ndescription=''\nincludes=['b']",
-                "roles.toml:3:11: role `a` includes `b`, which is not defined",
+                "roles.toml:3:11: CG0123: role `a` includes `b`, which is not defined",
             ),
-            ("[a]\ndescription=''\nincludes=['a']", "roles.toml:1:2: role `a` includes itself"),
+            ("[a]\ndescription=''\nincludes=['a']", "roles.toml:1:2: CG0124: role `a` includes itself"),
             (
                 "['a b']\ndescription=''",
-                "roles.toml:1:2: `a b` cannot be a role's name (use 1 to 64 of A-Z a-z 0-9 . _ -)",
+                "roles.toml:1:2: CG0122: `a b` cannot be a role's name (use 1 to 64 of A-Z a-z 0-9 . _ -)",
             ),
-            ("[a]\n", "roles.toml:1:1: missing field `description`"),
+            ("[a]\n", "roles.toml:1:1: CG0005: missing field `description`"),
         ] {
             assert_eq!(load(text).unwrap_err(), expected);
         }

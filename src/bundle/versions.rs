@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::deployment::Deployment;
-use super::finding::Findings;
+use super::finding::{Code, Findings, meant, with_meant};
 use super::source::SourceFiles;
 
 pub(super) const PATH: &str = "policies/versions.toml";
@@ -56,6 +56,7 @@ impl Versions {
     ) -> Option<Self> {
         let Some(text) = files.text(PATH) else {
             findings.note(
+                Code::VersionsMissing,
                 PATH,
                 None,
                 "the file that names the active version is missing",
@@ -72,7 +73,9 @@ impl Versions {
                     "the versions are the folders of policies/ with .cedar files: {}",
                     exists.join(", ")
                 );
-                findings.note(PATH, Some(version.span()), message, help);
+                let meant = meant(version.get_ref(), exists.iter().copied());
+                let help = with_meant(meant.map(|name| format!("`{name}`")), help);
+                findings.note(Code::VersionUnknown, PATH, Some(version.span()), message, help);
             }
             version.get_ref().clone()
         };
@@ -96,7 +99,7 @@ impl Versions {
                     api.escape_debug(),
                     stage.get_ref().escape_debug()
                 );
-                findings.note(PATH, Some(stage.span()), message, None);
+                findings.note(Code::VersionStage, PATH, Some(stage.span()), message, None);
             }
         }
         let versions = Self { default, pins };
@@ -104,7 +107,7 @@ impl Versions {
             for stage in api.stage_names().filter(|stage| versions.active(&api.name, stage).is_none()) {
                 let message = format!("no version decides stage `{stage}` of API `{}`", api.name);
                 let help = format!("write a default, or active under [stage.{}.\"{stage}\"]", api.name);
-                findings.note(PATH, None, message, help);
+                findings.note(Code::StageWithoutVersion, PATH, None, message, help);
             }
         }
         (findings.len() == before).then_some(versions)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy as cedar;
 use serde_json::Value;
 
-use super::finding::Findings;
+use super::finding::{Code, Findings};
 use super::nesting::{self, Syntax};
 use super::source::SourceFiles;
 
@@ -81,17 +81,23 @@ impl Vocabulary {
         findings: &mut Findings<'_>,
     ) -> Option<(Self, cedar::SchemaFragment)> {
         let Some(text) = files.text(PATH) else {
-            findings.note(PATH, None, "the schema that the policies speak is missing", None);
+            findings.note(
+                Code::SchemaMissing,
+                PATH,
+                None,
+                "the schema that the policies speak is missing",
+                None,
+            );
             return None;
         };
         if let Err(error) = nesting::check(text, Syntax::Schema) {
-            findings.note(PATH, Some(error.span.clone()), error.to_string(), None);
+            findings.note(Code::TooDeep, PATH, Some(error.span.clone()), error.to_string(), None);
             return None;
         }
         let fragment = match cedar::SchemaFragment::from_cedarschema_str(text) {
             Ok((fragment, _)) => fragment,
             Err(error) => {
-                findings.note(PATH, first_span(&error), schema_message(&error), None);
+                findings.note(Code::SchemaSyntax, PATH, first_span(&error), schema_message(&error), None);
                 return None;
             }
         };
@@ -101,7 +107,13 @@ impl Vocabulary {
         for (entity, why) in ENTITIES {
             if reader.namespace.pointer(&format!("/entityTypes/{entity}")).is_none() {
                 let help = format!("declare it: {why}");
-                reader.findings.note(PATH, None, format!("entity type `{entity}` is not declared"), help);
+                reader.findings.note(
+                    Code::SchemaTypeMissing,
+                    PATH,
+                    None,
+                    format!("entity type `{entity}` is not declared"),
+                    help,
+                );
             }
         }
         let vocabulary = Self {
@@ -165,6 +177,7 @@ impl Reader<'_, '_> {
             if !known {
                 let help = "a principal has sub, issuer, client_id, email: String; scopes: Set<String>; email_verified: Bool; and claims, a record";
                 self.refuse(
+                    Code::SchemaAttribute,
                     &name,
                     format!("`{entity}.{name}` cannot be supplied with that name and type"),
                     help,
@@ -172,6 +185,7 @@ impl Reader<'_, '_> {
             } else if required && !always {
                 let help = format!("write `{name}?`");
                 self.refuse(
+                    Code::SchemaOptional,
                     &name,
                     format!("`{entity}.{name}` must be optional: not every token carries it"),
                     &help,
@@ -179,6 +193,7 @@ impl Reader<'_, '_> {
             } else if !required && always {
                 let help = format!("write `{name}` without `?`");
                 self.refuse(
+                    Code::SchemaOptional,
                     &name,
                     format!("`{entity}.{name}` is always there and must not be optional"),
                     &help,
@@ -202,7 +217,12 @@ impl Reader<'_, '_> {
                 Kind::SetOfString => ClaimKind::SetOfString,
                 Kind::IpAddr | Kind::DateTime | Kind::Record(_) | Kind::Other => {
                     let message = format!("`{entity}.claims.{name}` has a type that a claim cannot have");
-                    self.refuse(name, message, "a claim is a String, a Long, a Bool or a Set<String>");
+                    self.refuse(
+                        Code::SchemaClaimType,
+                        name,
+                        message,
+                        "a claim is a String, a Long, a Bool or a Set<String>",
+                    );
                     continue;
                 }
             };
@@ -219,6 +239,7 @@ impl Reader<'_, '_> {
             } else {
                 let message = format!("`{entity}.{name}` cannot be supplied");
                 self.refuse(
+                    Code::SchemaAttribute,
                     &name,
                     message,
                     "a route has api, stage and template: String, none of them optional",
@@ -232,6 +253,7 @@ impl Reader<'_, '_> {
         let Some(declared) = self.namespace.pointer("/commonTypes/Http").cloned() else {
             let help = "declare it, empty if no policy reads such facts: type Http = {};";
             self.findings.note(
+                Code::SchemaTypeMissing,
                 PATH,
                 None,
                 "the type `Http` of the volatile facts is not declared",
@@ -240,7 +262,13 @@ impl Reader<'_, '_> {
             return HttpShape::default();
         };
         let Kind::Record(fields) = self.kind(&declared, 0) else {
-            self.findings.note_text(PATH, "type Http", "the type `Http` is not a record", None);
+            self.findings.note_text(
+                Code::SchemaTypeMissing,
+                PATH,
+                "type Http",
+                "the type `Http` is not a record",
+                None,
+            );
             return HttpShape::default();
         };
         let mut http = HttpShape::default();
@@ -264,6 +292,7 @@ impl Reader<'_, '_> {
                 _ => {
                     let help = "Http has source_ip?: ipaddr, time?: datetime, client_cert_subject?: String, and headers?, query?, stage_variables?: records of optional Strings";
                     self.refuse(
+                        Code::SchemaAttribute,
                         &name,
                         format!("`Http.{name}` cannot be supplied with that name and type"),
                         help,
@@ -279,14 +308,14 @@ impl Reader<'_, '_> {
             if !all_optional {
                 let message =
                     format!("`Http.{name}` and what it holds must be optional: not every event carries it");
-                self.refuse(&name, message, "write a `?` after each name");
+                self.refuse(Code::SchemaOptional, &name, message, "write a `?` after each name");
             }
         }
         if let Some(name) =
             http.headers.iter().find(|name| name.chars().any(|char| char.is_ascii_uppercase())).cloned()
         {
             let message = format!("header `{name}` is not written in lower case");
-            self.refuse(&name, message, "header names are compared in lower case");
+            self.refuse(Code::HeaderCase, &name, message, "header names are compared in lower case");
         }
         http
     }
@@ -350,8 +379,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn refuse(&mut self, needle: &str, message: String, help: &str) {
-        self.findings.note_text(PATH, needle, message, help.to_owned());
+    fn refuse(&mut self, code: Code, needle: &str, message: String, help: &str) {
+        self.findings.note_text(code, PATH, needle, message, help.to_owned());
     }
 }
 

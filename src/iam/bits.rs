@@ -2,10 +2,10 @@
 
 /// A set of numbers.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bits(Vec<u64>);
+pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
-    pub(super) fn insert(&mut self, number: usize) {
+    pub(crate) fn insert(&mut self, number: usize) {
         let word = number / 64;
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
@@ -15,50 +15,56 @@ impl Bits {
         }
     }
 
-    pub(super) fn contains(&self, number: usize) -> bool {
+    pub(crate) fn contains(&self, number: usize) -> bool {
         contains(&self.0, number)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
-    pub(super) fn intersects(&self, other: &Self) -> bool {
+    pub(crate) fn intersects(&self, other: &Self) -> bool {
         intersects(&self.0, &other.0)
     }
 
     /// How many numbers both have.
-    pub(super) fn count_common(&self, other: &Self) -> usize {
+    pub(crate) fn count_common(&self, other: &Self) -> usize {
         let counts = self.0.iter().zip(&other.0).map(|(ours, theirs)| (ours & theirs).count_ones());
         counts.map(|count| usize::try_from(count).unwrap_or(usize::MAX)).sum()
     }
 
-    pub(super) fn is_subset(&self, other: &Self) -> bool {
+    pub(crate) fn is_subset(&self, other: &Self) -> bool {
         let theirs = other.0.iter().copied().chain(std::iter::repeat(0));
         self.0.iter().zip(theirs).all(|(ours, theirs)| ours & !theirs == 0)
     }
 
-    pub(super) fn insert_all(&mut self, other: &Self) {
+    pub(crate) fn insert_all(&mut self, other: &Self) {
         if self.0.len() < other.0.len() {
             self.0.resize(other.0.len(), 0);
         }
         self.0.iter_mut().zip(&other.0).for_each(|(ours, theirs)| *ours |= theirs);
     }
 
-    pub(super) fn remove_all(&mut self, other: &Self) {
+    pub(crate) fn remove_all(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(ours, theirs)| *ours &= !theirs);
     }
 
-    pub(super) fn keep_only(&mut self, other: &Self) {
+    pub(crate) fn keep_only(&mut self, other: &Self) {
         let theirs = other.0.iter().copied().chain(std::iter::repeat(0));
         self.0.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours &= theirs);
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count_common(self)
     }
 
-    pub(super) fn words(&self) -> &[u64] {
+    /// The numbers, in order.
+    #[cfg(feature = "cli")]
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len() * 64).filter(|number| self.contains(*number))
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
         &self.0
     }
 }
@@ -71,21 +77,21 @@ impl FromIterator<usize> for Bits {
     }
 }
 
-pub(super) const fn mask(number: usize) -> u64 {
+pub(crate) const fn mask(number: usize) -> u64 {
     1 << (number % 64)
 }
 
-pub(super) fn contains(words: &[u64], number: usize) -> bool {
+pub(crate) fn contains(words: &[u64], number: usize) -> bool {
     words.get(number / 64).is_some_and(|word| word & mask(number) != 0)
 }
 
-pub(super) fn intersects(words: &[u64], others: &[u64]) -> bool {
+pub(crate) fn intersects(words: &[u64], others: &[u64]) -> bool {
     words.iter().zip(others).any(|(ours, theirs)| ours & theirs != 0)
 }
 
 /// Distinct rows of words, all of one length, numbered in the order of their coming.
 #[derive(Debug)]
-pub(super) struct Interner {
+pub(crate) struct Interner {
     stride: usize,
     rows: Vec<u64>,
     /// Open addressing with linear probing; a power of two, at most half full; the row's number plus one.
@@ -95,22 +101,22 @@ pub(super) struct Interner {
 
 impl Interner {
     /// For rows of `stride` words, at least one.
-    pub(super) fn new(stride: usize) -> Self {
+    pub(crate) fn new(stride: usize) -> Self {
         Self { stride, rows: Vec::new(), slots: vec![0; 64], count: 0 }
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.count
     }
 
     /// The row of that number; nothing for a number that was not given out.
-    pub(super) fn row(&self, number: usize) -> &[u64] {
+    pub(crate) fn row(&self, number: usize) -> &[u64] {
         let start = number.saturating_mul(self.stride);
         self.rows.get(start..start.saturating_add(self.stride)).unwrap_or_default()
     }
 
     /// The row's number, and whether it is new.
-    pub(super) fn intern(&mut self, row: &[u64]) -> (usize, bool) {
+    pub(crate) fn intern(&mut self, row: &[u64]) -> (usize, bool) {
         let slot = self.slot_of(row);
         match self.slots.get(slot).and_then(|number| number.checked_sub(1)) {
             Some(number) => (number, false),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::authorizer::Authorizer;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::{self, AnswerScope, Api, ApiKind, IdentitySource, ResponseForm};
-use crate::bundle::finding::{Finding, Findings};
+use crate::bundle::finding::{Code, Finding, Findings};
 use crate::bundle::policies::{PolicyNote, PolicyVersion};
 use crate::bundle::source::SourceFiles;
 use crate::bundle::vocabulary::HttpShape;
@@ -28,11 +28,10 @@ use crate::route::{Operation, OperationId};
 
 use super::some_of;
 
-/// Something about an API's cache that a person should know.
+/// Something about an API's cache that a person should know: an error where a request could be allowed that Cedar denies, a
+/// warning where one can be denied that Cedar allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheFinding {
-    /// Whether a kept answer would be wrong, or is narrower than the policies.
-    pub severity: Severity,
     /// The API's alias.
     pub api: String,
     /// The policy whose outcome depends on the fact; `None` where the form of the answers alone is the matter.
@@ -43,15 +42,6 @@ pub struct CacheFinding {
     pub operations: Vec<String>,
     /// What to say about it, and where.
     pub finding: Finding,
-}
-
-/// How bad a [`CacheFinding`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// A request could be allowed that Cedar denies.
-    Error,
-    /// A request can be denied that Cedar allows.
-    Warning,
 }
 
 /// Why the cache could not be looked into: a defect of ours, because what a bundle's author could get wrong is found when
@@ -243,13 +233,13 @@ impl Report<'_> {
         let (api, ttl) = (&self.api.name, self.api.result_ttl_seconds);
         let sources = sources_of(fact, &self.bundle.vocabulary().http);
         let is_in_key = self.is_in_key(fact);
-        let (severity, message, remedy) = match (self.api.scope, is_in_key) {
+        let (code, message, remedy) = match (self.api.scope, is_in_key) {
             (AnswerScope::Request, true) => return,
             (AnswerScope::Request, false) => {
                 let message = format!(
                     "API `{api}` keeps answers for {ttl} s whatever `{fact}` is, but policy `{policy}` reads it: {routes}"
                 );
-                (Severity::Error, message, sources.map(|sources| self.by_key(&sources)))
+                (Code::KeptFact, message, sources.map(|sources| self.by_key(&sources)))
             }
             (AnswerScope::Api, _) => {
                 let kept = match is_in_key {
@@ -259,7 +249,7 @@ impl Report<'_> {
                 let message = format!(
                     "API `{api}` {kept}, and what they say of the whole API cannot depend on `{fact}`: where policy `{policy}` lets it count, they deny {routes}"
                 );
-                (Severity::Warning, message, sources.and_then(|sources| self.by_request(sources)))
+                (Code::UntoldFact, message, sources.and_then(|sources| self.by_request(sources)))
             }
         };
         let remedies = remedy.into_iter().chain(REMEDIES.map(str::to_owned));
@@ -270,10 +260,10 @@ impl Report<'_> {
         });
         let mut findings = Findings::new(self.files);
         match span {
-            Some((file, span)) => findings.note(&file, Some(span), message, help),
-            None => findings.note_text(deployment::PATH, api, message, help),
+            Some((file, span)) => findings.note(code, &file, Some(span), message, help),
+            None => findings.note_text(code, deployment::PATH, api, message, help),
         }
-        self.push(severity, Some(policy.clone()), fact.clone(), names, findings);
+        self.push(Some(policy.clone()), fact.clone(), names, findings);
     }
 
     /// A document about the asked method names one path, also where the cache keeps it for others of its route: those are
@@ -302,13 +292,12 @@ impl Report<'_> {
             path.spelling(api.kind)
         );
         let mut findings = Findings::new(self.files);
-        findings.note_text(deployment::PATH, &api.name, message, help);
-        self.push(Severity::Warning, None, "context.path".to_owned(), names, findings);
+        findings.note_text(Code::LonePath, deployment::PATH, &api.name, message, help);
+        self.push(None, "context.path".to_owned(), names, findings);
     }
 
     fn push(
         &mut self,
-        severity: Severity,
         policy: Option<String>,
         fact: String,
         operations: Vec<String>,
@@ -316,7 +305,6 @@ impl Report<'_> {
     ) {
         let api = &self.api.name;
         self.found.extend(findings.into_vec().into_iter().map(|finding| CacheFinding {
-            severity,
             api: api.clone(),
             policy: policy.clone(),
             fact: fact.clone(),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::authorizer::Authorizer;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::{self, AnswerScope, Api};
-use crate::bundle::finding::{Finding, Findings};
+use crate::bundle::finding::{Code, Finding, Findings};
 use crate::bundle::policies::PolicyVersion;
 use crate::bundle::source::SourceFiles;
 use crate::entities::{EntityError, Principal};
@@ -76,6 +76,15 @@ enum Lack {
     Of(OperationId, WithheldCause),
     /// All of it.
     NoDocument(String),
+}
+
+impl Lack {
+    const fn code(&self) -> Code {
+        match self {
+            Self::Of(..) => Code::UnstatedGrant,
+            Self::NoDocument(_) => Code::NoDocument,
+        }
+    }
 }
 
 /// What came of trying the principals of an API.
@@ -151,7 +160,7 @@ impl<'b> Tried<'b> {
             };
             let (message, help) = self.words(lack, operation, witness.as_deref(), principals);
             let mut findings = Findings::new(files);
-            findings.note_text(deployment::PATH, &self.api.name, message, help);
+            findings.note_text(lack.code(), deployment::PATH, &self.api.name, message, help);
             unstated.extend(findings.into_vec().into_iter().map(|finding| Unstated {
                 api: self.api.name.clone(),
                 operation: operation.map(|operation| operation.name().to_owned()),

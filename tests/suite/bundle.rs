@@ -103,26 +103,43 @@ claims = {{ department = "department" }}
     assert_eq!(found(&files), Vec::<String>::new());
     files.insert("policies/issuers/more.toml", file("more", &format!("\"{other}\",\n  \"{one}\"")));
     let expected = format!(
-        "policies/issuers/more.toml:7:4: `https://login.microsoftonline.com/{one}/v2.0` is trusted in policies/issuers/many.toml too (one file says whose tokens are believed)"
+        "policies/issuers/more.toml:7:4: CG0411: `https://login.microsoftonline.com/{one}/v2.0` is trusted in policies/issuers/many.toml too (one file says whose tokens are believed)"
     );
     assert_eq!(found(&files), [expected]);
 }
 
 #[test]
 fn a_file_that_is_missing_is_named() {
-    for file in [
-        "schema/authorizer.toml",
-        "schema/gateway.cedarschema",
-        "policies/versions.toml",
-        "policies/v1/roles.toml",
+    for (file, code) in [
+        ("schema/authorizer.toml", "CG0601"),
+        ("schema/gateway.cedarschema", "CG0201"),
+        ("policies/versions.toml", "CG0501"),
+        ("policies/v1/roles.toml", "CG0121"),
     ] {
         let mut files = SourceFiles::default();
         let all = example();
         for path in all.paths().filter(|path| *path != file) {
             files.insert(path, all.bytes(path).unwrap());
         }
-        assert!(found(&files).iter().any(|line| line.starts_with(file)), "{file}: {:?}", found(&files));
+        let start = format!("{file}: {code}: ");
+        assert!(found(&files).iter().any(|line| line.starts_with(&start)), "{file}: {:?}", found(&files));
     }
+}
+
+#[test]
+fn two_issuers_for_one_opaque_token_are_named() {
+    let file = |name: &str| {
+        let url = format!("https://{name}.example");
+        format!(
+            "name = {name:?}\nissuer = {url:?}\nprovider = \"oidc\"\ntoken_use = \"access\"\naudience = [\"orders-api\"]\n\
+             introspection = {{ url = \"{url}/introspect\", client_id = \"gate\", client_secret = {{ env = \"S\" }} }}\n"
+        )
+    };
+    let mut files = example();
+    files.insert("policies/issuers/one.toml", file("one"));
+    files.insert("policies/issuers/two.toml", file("two"));
+    let expected = "policies/issuers/two.toml:6:1: CG0412: issuer `two` would be asked about opaque tokens that issuer `one` is asked about too (give each a `prefix` that its tokens begin with, and that begins no other)";
+    assert_eq!(found(&files), [expected]);
 }
 
 #[test]
@@ -131,7 +148,8 @@ fn bytes_that_are_no_text_are_findings_and_no_panic() {
     for path in all.paths() {
         let mut files = all.clone();
         files.insert(path, vec![0xff, 0xfe, 0x00]);
-        assert!(!found(&files).is_empty(), "{path}: bytes that are no text were not noticed");
+        let start = format!("{path}: CG0002: ");
+        assert!(found(&files).iter().any(|line| line.starts_with(&start)), "{path}: {:?}", found(&files));
     }
 }
 
@@ -150,7 +168,7 @@ fn a_file_that_nothing_reads_is_a_finding() {
         let mut files = example();
         files.insert(path, "// forbid (principal, action, resource);");
         let found = found(&files);
-        assert!(found[0].starts_with(&format!("{path}: nothing reads this file (")), "{found:?}");
+        assert!(found[0].starts_with(&format!("{path}: CG0004: nothing reads this file (")), "{found:?}");
     }
 }
 
@@ -169,7 +187,7 @@ fn a_byte_order_mark_is_named() {
         let mut files = example();
         files.insert(path, format!("\u{feff}{}", example().text(path).unwrap()));
         let expected =
-            format!("{path}: the file begins with a byte order mark (save it as UTF-8 without one)");
+            format!("{path}: CG0003: the file begins with a byte order mark (save it as UTF-8 without one)");
         assert_eq!(found(&files), [expected]);
     }
 }
@@ -184,7 +202,7 @@ fn a_policy_that_nests_too_deep_is_a_finding() {
     );
     assert_eq!(
         found(&files),
-        ["policies/v1/deep.cedar:1:156: more than 100 brackets and `if`s stand in each other"]
+        ["policies/v1/deep.cedar:1:156: CG0006: more than 100 brackets and `if`s stand in each other"]
     );
     let mut files = example();
     let vocabulary = example().text("schema/gateway.cedarschema").unwrap().to_owned();
@@ -194,7 +212,7 @@ fn a_policy_that_nests_too_deep_is_a_finding() {
     );
     assert_eq!(
         found(&files)[0],
-        "schema/gateway.cedarschema:1:416: more than 100 brackets and `if`s stand in each other"
+        "schema/gateway.cedarschema:1:416: CG0006: more than 100 brackets and `if`s stand in each other"
     );
 }
 
@@ -233,7 +251,7 @@ fn a_stage_can_be_pinned_to_a_version_of_its_own() {
     assert_eq!(
         found(&files).last().map(String::as_str),
         Some(
-            "policies/versions.toml: no version decides stage `$default` of API `orders-http` (write a default, or active under [stage.orders-http.\"$default\"])"
+            "policies/versions.toml: CG0504: no version decides stage `$default` of API `orders-http` (write a default, or active under [stage.orders-http.\"$default\"])"
         )
     );
 }
@@ -253,11 +271,11 @@ fn an_empty_file_is_no_answer() {
     for (file, expected) in [
         (
             "schema/authorizer.toml",
-            "schema/authorizer.toml: the file names no API (write an [[api]] for each API that may ask; any other is refused)",
+            "schema/authorizer.toml: CG0602: the file names no API (write an [[api]] for each API that may ask; any other is refused)",
         ),
         (
             "policies/versions.toml",
-            "policies/versions.toml: no version decides stage `prod` of API `orders-rest` (write a default, or active under [stage.orders-rest.\"prod\"])",
+            "policies/versions.toml: CG0504: no version decides stage `prod` of API `orders-rest` (write a default, or active under [stage.orders-rest.\"prod\"])",
         ),
     ] {
         let mut files = example();

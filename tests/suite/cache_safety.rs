@@ -1,9 +1,10 @@
 //! What the gateway's cache would make wrong is found before it does: which policy, by which fact, for which operations.
 
 use cedar_gate::authorizer::Authorizer;
+use cedar_gate::bundle::finding::Finding;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::bundle::{Bundle, ROUTES_SCHEMA, load_route_table};
-use cedar_gate::tools::cache_safety::{self, Severity};
+use cedar_gate::tools::cache_safety;
 use cedar_gate::tools::whole_api;
 use serde::{Deserialize, Serialize};
 
@@ -53,14 +54,11 @@ fn found(case: &Case) -> Vec<String> {
     let bundle = Bundle::load(&files).unwrap_or_else(|errors| panic!("{}: {errors}", case.what));
     let authorizer = Authorizer::new(bundle).unwrap();
     let kept = cache_safety::check(&authorizer, &files).unwrap();
-    let line = |severity, finding: &dyn std::fmt::Display| match severity {
-        Severity::Error => format!("error: {finding}"),
-        Severity::Warning => format!("warning: {finding}"),
-    };
-    let mut found: Vec<String> = kept.iter().map(|found| line(found.severity, &found.finding)).collect();
+    let line = |finding: &Finding| format!("{}: {finding}", finding.severity().as_str());
+    let mut found: Vec<String> = kept.iter().map(|found| line(&found.finding)).collect();
     for documents in whole_api::check(&authorizer, &files).unwrap() {
         let unstated = documents.unstated.iter();
-        found.extend(unstated.map(|unstated| line(Severity::Warning, &unstated.finding)));
+        found.extend(unstated.map(|unstated| line(&unstated.finding)));
         let whole_api::ApiDocuments { principals, exact, exact_but_for_collisions, .. } = documents;
         found.push(format!(
             "documents of {principals}: {exact} exact, {exact_but_for_collisions} but for collisions"

@@ -270,7 +270,7 @@ fn the_last_good_bundle_stays_in_charge() {
     let digest = live.in_charge().authorizer.bundle().digest().to_owned();
     world.release("2");
     world.edit("2", "policies/issuers/acme.toml", "token_use = \"access\"", "token_use = \"acces\"");
-    let refused = "refused …/2: policies/issuers/acme.toml:5:13: unknown variant `acces`, expected one of `access`, `id`, `any`";
+    let refused = "refused …/2: policies/issuers/acme.toml:5:13: CG0401: unknown variant `acces`, expected one of `access`, `id`, `any`";
     let no_bundle = |path: &str| {
         format!(
             "refused …/{path}: no bundle at `…/{path}`: expected a folder with `policies` and `schema` in it"

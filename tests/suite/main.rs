@@ -31,6 +31,8 @@ mod grants;
 mod https;
 #[cfg(feature = "cli")]
 mod introspection;
+#[cfg(feature = "cli")]
+mod lint;
 #[cfg(all(feature = "cli", unix))]
 mod live;
 #[cfg(feature = "cli")]

@@ -231,8 +231,8 @@ fn a_bad_bundle_is_refused_before_the_first_event() {
     let deployment = Deployment::new();
     deployment.edit("policies/v1/health.cedar", "permit (", "permitted (");
     deployment.edit("policies/versions.toml", "\"v1\"", "\"v2\"");
-    let reason = "policies/v1/health.cedar:3:1: invalid policy effect: permitted\\n\
-                  policies/versions.toml:3:11: version `v2` does not exist (the versions are the folders of policies/ \
+    let reason = "policies/v1/health.cedar:3:1: CG0101: invalid policy effect: permitted\\n\
+                  policies/versions.toml:3:11: CG0502: version `v2` does not exist (the versions are the folders of policies/ \
                   with .cedar files: v1)";
 
     let mut function = deployment.start();
@@ -733,7 +733,7 @@ fn the_link_moves_to_another_bundle_or_to_none_that_is_good() {
             "token_use = \"access\"",
             "token_use = \"acces\"",
             Some(
-                "policies/issuers/acme.toml:5:13: unknown variant `acces`, expected one of `access`, `id`, `any`",
+                "policies/issuers/acme.toml:5:13: CG0401: unknown variant `acces`, expected one of `access`, `id`, `any`",
             ),
         ),
     ] {

@@ -1,36 +1,83 @@
-//! `check`: whether the bundle holds together.
+//! `check`: whether the bundle holds together, and says what was meant.
 
-use std::collections::BTreeMap;
+mod explain;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cedar_gate::authorizer::Authorizer;
-use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::deployment::Api;
-use cedar_gate::bundle::finding::Finding;
+use cedar_gate::bundle::finding::{Code, Finding, Severity};
 use cedar_gate::bundle::propagation::Delay;
 use cedar_gate::bundle::source::SourceFiles;
+use cedar_gate::bundle::{self, Bundle, ROUTES_SCHEMA};
 use cedar_gate::jose::TrustedIssuer;
-use cedar_gate::tools::cache_safety::{self, CacheFinding, Severity};
+use cedar_gate::tools::cache_safety::{self, CacheFinding};
 use cedar_gate::tools::whole_api::{self, ApiDocuments, Unstated};
+use cedar_gate::tools::{format, github, lint, sarif};
+use clap::ValueEnum;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
-use crate::Format;
-use crate::shell::{self, Answer, Failure};
+use crate::format::{FormatName, Known};
+use crate::shell::{self, Answer, Failure, Readers};
 
 /// The form of `--format json`.
-const SCHEMA: &str = "cedar-gate/check/1";
+const SCHEMA: &str = "cedar-gate/check/2";
+
+/// How findings are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Sarif,
+    Github,
+}
+
+impl Known for Format {
+    const ALL: &'static [(FormatName, Self)] = &[
+        (FormatName::Text, Self::Text),
+        (FormatName::Json, Self::Json),
+        (FormatName::Sarif, Self::Sarif),
+        (FormatName::Github, Self::Github),
+    ];
+}
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Take warnings for findings.
-    #[arg(long)]
+    /// Fail on warnings too, or on notes and warnings.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    deny: Option<Denied>,
+    /// The same as --deny warnings.
+    #[arg(long, conflicts_with = "deny")]
     deny_warnings: bool,
+    /// Leave out a warning or note, by its code or its name; may be given several times.
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<String>,
+    /// First format the policies, and write schema/routes.cedarschema anew where it is out of step.
+    #[arg(long)]
+    fix: bool,
+    /// Tell what a code means, why it matters and what to do; `all` lists every code.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["deny", "deny_warnings", "allow", "fix"])]
+    explain: Option<String>,
+}
+
+/// What is taken for an error.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Denied {
+    // A doc comment on a value would spread the help text over twice as many lines.
+    Warnings,
+    Notes,
 }
 
 const HELP: &str = "\
-Reads policies/ and schema/, and says all that is wrong with them at once: file, line, what to do.
+Reads policies/ and schema/, and says all that is known without a request, at once: file, line, why
+it matters, what to do. Each kind of finding has a code (CG0107) that stays the same for good.
+  error    the bundle does not start, or an answer could be wrong
+  warning  it starts, and says something else than was meant, or less; the Lambda runs with it
+  note     worth knowing
+A policy hides a warning or a note about itself by an annotation: @allow(\"CG1005\").
 
 Of a bundle that holds together it says how long, at most, a call is still admitted that should not
 be: after the release of the bundle that changes a policy, revokes the token or removes its pinned
@@ -53,26 +100,80 @@ So that nobody is surprised by the second, documents about the whole API are mad
 Client without a role, with each role (of the first 32) and with all of them, and what Cedar allows
 and they do not is listed.
 
-Exit codes: 0 it holds together, 1 it does not, 2 it could not be read.
+--format json    `ok`, `bundle` (its digest), `counts` by severity, `findings`, `documents`, `delays`;
+                 of a finding: `code`, `slug`, `severity`, `file`, `line`, `column`, `end_line`,
+                 `end_column` (counted from 1; the end is after the last character), `message`, `why`,
+                 `help`
+--format sarif   SARIF 2.1.0, for code scanning
+--format github  annotations beside the lines of a pull request, in a job of GitHub Actions
+
+Exit codes: 0 no errors, 1 errors (with --deny warnings: or warnings), 2 it could not be read.
 
 Examples:
   cedar-gate check
-  cedar-gate check --bundle ../orders --format json";
+  cedar-gate check --deny warnings --allow like-crosses-segments
+  cedar-gate check --explain CG1004
+  cedar-gate check --fix
+  cedar-gate check --bundle ../orders --format sarif > check.sarif";
 
 /// What `check --format json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
     ok: bool,
+    /// Absent where the bundle does not load.
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<&'a str>,
+    counts: Counts,
     findings: Vec<FindingReport<'a>>,
-    warnings: Vec<FindingReport<'a>>,
     /// Of each API whose answers are about the whole of it and are kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     documents: Vec<DocumentsReport<'a>>,
     /// How soon each API refuses what is believed no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     delays: Option<Vec<ApiDelays<'a>>>,
+}
+
+/// How many findings there are.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Counts {
+    error: usize,
+    warning: usize,
+    note: usize,
+}
+
+impl Counts {
+    fn of(findings: &[Found]) -> Self {
+        let count = |severity| findings.iter().filter(|found| found.severity() == severity).count();
+        Self { error: count(Severity::Error), warning: count(Severity::Warning), note: count(Severity::Note) }
+    }
+
+    /// `2 errors, 1 warning`; empty where there is nothing.
+    fn told(self) -> String {
+        let counts = [(self.error, "error"), (self.warning, "warning"), (self.note, "note")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        counts.map(|(count, what)| shell::count(count, what)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A finding, and what it is about where that is no mistake in a file.
+enum Found {
+    Plain(Finding),
+    Cache(CacheFinding),
+    Document(Unstated),
+}
+
+impl Found {
+    const fn finding(&self) -> &Finding {
+        match self {
+            Self::Plain(finding) => finding,
+            Self::Cache(found) => &found.finding,
+            Self::Document(found) => &found.finding,
+        }
+    }
+
+    const fn severity(&self) -> Severity {
+        self.finding().severity()
+    }
 }
 
 /// What a document does not state, and to whom.
@@ -151,14 +252,21 @@ impl From<&Delay> for DelayReport {
 
 #[derive(Serialize)]
 struct FindingReport<'a> {
+    code: &'static str,
+    slug: &'static str,
+    severity: &'static str,
     file: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
-    message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
+    end_line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_column: Option<usize>,
+    message: &'a str,
+    why: &'static str,
+    help: &'a str,
     #[serde(flatten)]
     about: Option<About<'a>>,
 }
@@ -181,88 +289,189 @@ struct CacheReport<'a> {
     operations: &'a [String],
 }
 
-impl<'a> From<&'a Finding> for FindingReport<'a> {
-    fn from(finding: &'a Finding) -> Self {
+impl<'a> FindingReport<'a> {
+    fn of(found: &'a Found, files: &SourceFiles) -> Self {
+        let finding = found.finding();
         let (line, column) = finding.position.unzip();
-        let (message, help) = (finding.message.as_str(), finding.help.as_deref());
-        Self { file: &finding.file, line, column, message, help, about: None }
-    }
-}
-
-impl<'a> From<&'a CacheFinding> for FindingReport<'a> {
-    fn from(found: &'a CacheFinding) -> Self {
-        let cache = CacheReport {
-            api: &found.api,
-            policy: found.policy.as_deref(),
-            fact: &found.fact,
-            operations: &found.operations,
+        let (end_line, end_column) = finding.end(files).unzip();
+        let about = match found {
+            Found::Plain(_) => None,
+            Found::Cache(found) => Some(About::Cache(CacheReport {
+                api: &found.api,
+                policy: found.policy.as_deref(),
+                fact: &found.fact,
+                operations: &found.operations,
+            })),
+            Found::Document(found) => Some(About::Document(UnstatedReport {
+                api: &found.api,
+                operation: found.operation.as_deref(),
+                witness: found.witness.as_deref(),
+                principals: &found.principals,
+            })),
         };
-        Self { about: Some(About::Cache(cache)), ..Self::from(&found.finding) }
+        let code = finding.code;
+        Self {
+            code: code.number(),
+            slug: code.slug(),
+            severity: code.severity().as_str(),
+            file: &finding.file,
+            line,
+            column,
+            end_line,
+            end_column,
+            message: &finding.message,
+            why: code.why(),
+            help: finding.remedy(),
+            about,
+        }
     }
 }
 
-impl<'a> From<&'a Unstated> for FindingReport<'a> {
-    fn from(found: &'a Unstated) -> Self {
-        let unstated = UnstatedReport {
-            api: &found.api,
-            operation: found.operation.as_deref(),
-            witness: found.witness.as_deref(),
-            principals: &found.principals,
+pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Failure> {
+    if let Some(name) = &args.explain {
+        return explain::run(name, format);
+    }
+    let allowed = args.allow.iter().map(|name| allowed(name)).collect::<Result<BTreeSet<Code>, Failure>>()?;
+    let mut files = shell::read_files(root)?;
+    if args.fix && fix(root, &files)? {
+        files = shell::read_files(root)?;
+    }
+    let checked = Checked::of(&files, &allowed)?;
+    let counts = Counts::of(&checked.findings);
+    let is_ok = counts.error == 0
+        && match (args.deny, args.deny_warnings) {
+            (Some(Denied::Notes), _) => counts.warning + counts.note == 0,
+            (Some(Denied::Warnings), _) | (None, true) => counts.warning == 0,
+            (None, false) => true,
         };
-        Self { about: Some(About::Document(unstated)), ..Self::from(&found.finding) }
-    }
-}
-
-pub(crate) fn run(root: &Path, format: Format, args: Args) -> Result<Answer, Failure> {
-    let files = shell::read_files(root)?;
-    let bundle = match Bundle::load(&files) {
-        Ok(bundle) => bundle,
-        Err(errors) => return refused(errors.findings(), &files, format),
-    };
-    // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
-    let failed = |error: &dyn std::fmt::Display| Failure::Message(error.to_string());
-    let authorizer = Authorizer::new(bundle).map_err(|error| failed(&error))?;
-    let bundle = authorizer.bundle();
-    let kept = cache_safety::check(&authorizer, &files).map_err(|error| failed(&error))?;
-    let documents = whole_api::check(&authorizer, &files).map_err(|error| failed(&error))?;
-    let of = |severity| kept.iter().filter(move |found| found.severity == severity);
-    let unstated = || documents.iter().flat_map(|documents| &documents.unstated);
-    let (errors, warnings) =
-        (of(Severity::Error).count(), of(Severity::Warning).count() + unstated().count());
-    let is_ok = errors == 0 && (warnings == 0 || !args.deny_warnings);
+    let findings: Vec<&Finding> = checked.findings.iter().map(Found::finding).collect();
     match format {
-        Format::Json => {
-            let apis = bundle.deployment().apis.iter();
-            let warnings = of(Severity::Warning).map(FindingReport::from);
-            let report = Report {
-                ok: is_ok,
-                bundle: Some(bundle.digest()),
-                findings: of(Severity::Error).map(FindingReport::from).collect(),
-                warnings: warnings.chain(unstated().map(FindingReport::from)).collect(),
-                documents: documents.iter().map(DocumentsReport::from).collect(),
-                delays: Some(apis.map(|api| ApiDelays::of(api, bundle)).collect()),
-            };
-            shell::print_json(SCHEMA, &report)?;
-        }
         Format::Text => {
-            let findings = |severity| of(severity).map(|found| found.finding.clone());
-            let errors: Vec<Finding> = findings(Severity::Error).collect();
-            let warnings = findings(Severity::Warning).chain(unstated().map(|found| found.finding.clone()));
-            let warnings: Vec<Finding> = warnings.collect();
-            shell::print(&(shell::snippets(&errors, &files) + &shell::warnings(&warnings, &files)))?;
+            let findings: Vec<Finding> = findings.into_iter().cloned().collect();
+            shell::print(&shell::explained(&findings, &files))?;
+        }
+        Format::Json => shell::print_json(SCHEMA, &checked.report(is_ok, counts, &files))?,
+        Format::Sarif => shell::print_document(&sarif::log(&findings, &files, &folder(root)))?,
+        Format::Github => shell::print(&github::annotations(&findings, &files, &folder(root)))?,
+    }
+    checked.tell(is_ok, counts);
+    Ok(if is_ok { Answer::Yes } else { Answer::No })
+}
+
+/// The code of a warning or note that is to be left out.
+fn allowed(name: &str) -> Result<Code, Failure> {
+    let code = Code::named(name).ok_or_else(|| explain::unknown(name))?;
+    match code.severity() {
+        Severity::Error => Err(Failure::Message(format!(
+            "{} is an error, which cannot be allowed; see: cedar-gate check --explain {}",
+            code.number(),
+            code.number()
+        ))),
+        Severity::Warning | Severity::Note => Ok(code),
+    }
+}
+
+/// The bundle's folder, from where the reader of a report stands; empty where that is the same.
+fn folder(root: &Path) -> String {
+    let folder = root.to_string_lossy().replace('\\', "/");
+    folder.trim_start_matches("./").trim_end_matches('.').to_owned()
+}
+
+/// Formats the policies and writes the routes' schema anew; whether anything was written. What cannot be read is left for
+/// the check to tell.
+fn fix(root: &Path, files: &SourceFiles) -> Result<bool, Failure> {
+    let mut written = Vec::new();
+    for path in crate::fmt::policies(files) {
+        let Some(text) = files.text(path) else { continue };
+        match format::policies(text) {
+            Ok(pretty) if pretty != text => written.push((path.to_owned(), pretty)),
+            Ok(_) | Err(_) => {}
         }
     }
-    let counts = [(errors, "finding"), (warnings, "warning")].into_iter().filter(|(count, _)| *count > 0);
-    let counts: Vec<String> = counts.map(|(count, what)| shell::count(count, what)).collect();
-    if !is_ok {
-        shell::talk(&format!("{} {}", "failed:".red().bold(), counts.join(", ")));
-        return Ok(Answer::No);
+    if let Ok(routes) = bundle::load_route_table(files) {
+        let schema = routes.cedarschema();
+        let in_step = |text: &str| text.lines().eq(schema.lines());
+        if files.contains(bundle::ROUTES) && !files.text(ROUTES_SCHEMA).is_some_and(in_step) {
+            written.push((ROUTES_SCHEMA.to_owned(), schema));
+        }
     }
-    let counts: String = counts.iter().map(|count| format!("{count}; ")).collect();
-    shell::talk(&format!("{} {counts}{}", "ok:".green().bold(), summary(bundle)));
-    documents.iter().for_each(|documents| shell::talk(&documents_as_text(documents)));
-    delays_as_text(bundle).iter().for_each(|line| shell::talk(line));
-    Ok(Answer::Yes)
+    for (file, text) in &written {
+        let path = root.join(file);
+        shell::write_through(&path, text, Readers::All)
+            .map_err(|error| Failure::Message(format!("cannot write `{}`: {error}", path.display())))?;
+        shell::talk(&format!("wrote {file}"));
+    }
+    Ok(!written.is_empty())
+}
+
+/// What is known of a bundle.
+struct Checked {
+    /// Errors first, then warnings, then notes.
+    findings: Vec<Found>,
+    /// `None` where it does not load.
+    authorizer: Option<Authorizer>,
+    documents: Vec<ApiDocuments>,
+}
+
+impl Checked {
+    fn of(files: &SourceFiles, allowed: &BTreeSet<Code>) -> Result<Self, Failure> {
+        let bundle = match Bundle::load(files) {
+            Ok(bundle) => bundle,
+            Err(errors) => {
+                let findings = errors.findings().iter().cloned().map(Found::Plain).collect();
+                return Ok(Self { findings, authorizer: None, documents: Vec::new() });
+            }
+        };
+        // A bundle that loads can be answered by; this is the last step that the Lambda takes before its first request.
+        let failed = |error: &dyn std::fmt::Display| Failure::Message(error.to_string());
+        let authorizer = Authorizer::new(bundle).map_err(|error| failed(&error))?;
+        let kept = cache_safety::check(&authorizer, files).map_err(|error| failed(&error))?;
+        let mut documents = whole_api::check(&authorizer, files).map_err(|error| failed(&error))?;
+        let lints = lint::check(authorizer.bundle(), files).map_err(|error| failed(&error))?;
+        let unstated = documents.iter_mut().flat_map(|documents| std::mem::take(&mut documents.unstated));
+        let mut findings: Vec<Found> = kept.into_iter().map(Found::Cache).collect();
+        findings.extend(unstated.map(Found::Document));
+        findings.extend(lints.into_iter().map(Found::Plain));
+        findings.retain(|found| !allowed.contains(&found.finding().code));
+        findings.sort_by_key(Found::severity);
+        Ok(Self { findings, authorizer: Some(authorizer), documents })
+    }
+
+    fn bundle(&self) -> Option<&Bundle> {
+        self.authorizer.as_ref().map(Authorizer::bundle)
+    }
+
+    fn report<'a>(&'a self, is_ok: bool, counts: Counts, files: &SourceFiles) -> Report<'a> {
+        Report {
+            ok: is_ok,
+            bundle: self.bundle().map(Bundle::digest),
+            counts,
+            findings: self.findings.iter().map(|found| FindingReport::of(found, files)).collect(),
+            documents: self.documents.iter().map(DocumentsReport::from).collect(),
+            delays: self.bundle().map(|bundle| {
+                bundle.deployment().apis.iter().map(|api| ApiDelays::of(api, bundle)).collect()
+            }),
+        }
+    }
+
+    /// The last lines, for people.
+    fn tell(&self, is_ok: bool, counts: Counts) {
+        let told = counts.told();
+        if !is_ok {
+            shell::talk(&format!("{} {told}", "failed:".red().bold()));
+        }
+        if let Some(finding) = self.findings.first().map(Found::finding) {
+            shell::talk(&format!(
+                "  more about a code: cedar-gate check --explain {}",
+                finding.code.number()
+            ));
+        }
+        let (true, Some(bundle)) = (is_ok, self.bundle()) else { return };
+        let told = if told.is_empty() { told } else { format!("{told}; ") };
+        shell::talk(&format!("{} {told}{}", "ok:".green().bold(), summary(bundle)));
+        self.documents.iter().for_each(|documents| shell::talk(&documents_as_text(documents)));
+        delays_as_text(bundle).iter().for_each(|line| shell::talk(line));
+    }
 }
 
 /// What the documents of an API are like, for the principals that were tried.
@@ -274,27 +483,6 @@ fn documents_as_text(documents: &ApiDocuments) -> String {
         documents.longest,
         documents.api
     )
-}
-
-/// What is wrong with a bundle that does not load.
-fn refused(findings: &[Finding], files: &SourceFiles, format: Format) -> Result<Answer, Failure> {
-    match format {
-        Format::Json => {
-            let findings = findings.iter().map(FindingReport::from).collect();
-            let report = Report {
-                ok: false,
-                bundle: None,
-                findings,
-                warnings: Vec::new(),
-                documents: Vec::new(),
-                delays: None,
-            };
-            shell::print_json(SCHEMA, &report)?;
-        }
-        Format::Text => shell::print(&shell::snippets(findings, files))?,
-    }
-    shell::talk(&format!("{} {}", "failed:".red().bold(), shell::count(findings.len(), "finding")));
-    Ok(Answer::No)
 }
 
 fn summary(bundle: &Bundle) -> String {

@@ -15,6 +15,7 @@ pub(crate) enum FormatName {
     Html,
     Junit,
     Tap,
+    Sarif,
     Github,
 }
 

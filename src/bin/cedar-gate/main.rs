@@ -7,6 +7,7 @@ mod batch;
 mod check;
 mod demo;
 mod explain;
+mod fmt;
 mod format;
 mod issuer;
 mod keys;
@@ -75,6 +76,8 @@ enum Command {
     Eval(batch::EvalArgs),
     /// Say why a request is decided as it is: claims, roles, route, and each policy's parts.
     Explain(explain::Args),
+    /// Write policies in one form.
+    Fmt(fmt::Args),
     /// Trust token issuers, list them, and ask them for their keys.
     #[command(subcommand)]
     Issuer(issuer::Command),
@@ -131,10 +134,11 @@ fn answer(cli: Cli) -> Result<Answer, Failure> {
     let (bundle, name) = (&cli.bundle, cli.format);
     match cli.command {
         Command::Authorize(args) => authorize::run(bundle, name.known_to("authorize")?, &args),
-        Command::Check(args) => check::run(bundle, name.known_to("check")?, args),
+        Command::Check(args) => check::run(bundle, name.known_to("check")?, &args),
         Command::Demo(args) => demo::run(name.known_to("demo")?, &args),
         Command::Eval(args) => batch::eval(&args),
         Command::Explain(args) => explain::run(bundle, name.known_to("explain")?, &args),
+        Command::Fmt(args) => fmt::run(bundle, name.known_to("fmt")?, &args),
         Command::Issuer(command) => issuer::run(bundle, name.known_to("issuer")?, &command),
         Command::Jws(args) => batch::jws(&args),
         Command::Matrix(args) => matrix::run(bundle, name.known_to("matrix")?, &args),

@@ -1,5 +1,6 @@
 //! What the commands share: reading a bundle, the clock, the development key, and how a failure is shown.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cedar_gate::authorizer::Authorizer;
 use cedar_gate::bundle::Bundle;
-use cedar_gate::bundle::finding::{BundleErrors, Finding};
+use cedar_gate::bundle::finding::{BundleErrors, Finding, Severity};
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::fetch::{self, FetchError};
 use cedar_gate::jose::{Algorithm, JwkSet, TrustedIssuer};
@@ -103,26 +104,30 @@ const MAX_DRAWN_LINE: usize = 400;
 
 /// The findings with the lines they are about.
 pub(crate) fn snippets(findings: &[Finding], files: &SourceFiles) -> String {
-    drawn(findings, miette::Severity::Error, files)
+    drawn(findings, files, false)
 }
 
-/// The same for what is no mistake, but should be known.
-pub(crate) fn warnings(findings: &[Finding], files: &SourceFiles) -> String {
-    drawn(findings, miette::Severity::Warning, files)
+/// The same, and why each kind of finding matters, where it is met first.
+pub(crate) fn explained(findings: &[Finding], files: &SourceFiles) -> String {
+    drawn(findings, files, true)
 }
 
-fn drawn(findings: &[Finding], severity: miette::Severity, files: &SourceFiles) -> String {
+fn drawn(findings: &[Finding], files: &SourceFiles, explained: bool) -> String {
     // Nothing is wrapped: the terminal does that, and what a help text says can be copied whole.
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
         .with_wrap_lines(false)
         .with_width(usize::from(u16::MAX))
         .with_links(false);
     let mut text = String::new();
+    let mut told = HashSet::new();
     for finding in findings.iter().take(MAX_SNIPPETS) {
-        if handler.render_report(&mut text, diagnostic(finding, severity, files).as_ref()).is_err() {
+        if handler.render_report(&mut text, diagnostic(finding, files).as_ref()).is_err() {
             text.push_str(&printable(&finding.to_string()));
         }
-        text.push('\n');
+        if explained && told.insert(finding.code) {
+            text.push_str(&format!("   {} {}\n", "why:".cyan(), finding.code.why()));
+        }
+        text.push_str(&format!("  {} {}\n\n", "help:".cyan(), printable(finding.remedy())));
     }
     match findings.len().saturating_sub(MAX_SNIPPETS) {
         0 => {}
@@ -132,20 +137,26 @@ fn drawn(findings: &[Finding], severity: miette::Severity, files: &SourceFiles) 
 }
 
 /// A finding with its lines, or without them where they are too long to be read.
-fn diagnostic(finding: &Finding, severity: miette::Severity, files: &SourceFiles) -> Report {
-    let mut diagnostic = MietteDiagnostic::new(printable(&finding.message)).with_severity(severity);
-    diagnostic.help = finding.help.as_deref().map(printable);
+fn diagnostic(finding: &Finding, files: &SourceFiles) -> Report {
+    let severity = match finding.severity() {
+        Severity::Error => miette::Severity::Error,
+        Severity::Warning => miette::Severity::Warning,
+        Severity::Note => miette::Severity::Advice,
+    };
+    let kind = format!("{}[{}]", finding.severity().as_str(), finding.code.number());
+    let message = printable(&finding.message);
+    let mut diagnostic = MietteDiagnostic::new(format!("{kind}: {message}")).with_severity(severity);
     let file = printable(&finding.file);
     let (Some(span), Some((line, column)), Some(text)) =
         (finding.span.clone(), finding.position, files.text(&finding.file))
     else {
-        diagnostic.message = format!("{file}: {}", diagnostic.message);
+        diagnostic.message = format!("{kind}: {file}: {message}");
         return Report::new(diagnostic);
     };
     // The lines of the span, and one before and after it.
     let height = text.get(span.clone()).map_or(0, |text| text.matches('\n').count()) + 3;
     if text.lines().skip(line.saturating_sub(2)).take(height).any(|line| line.len() > MAX_DRAWN_LINE) {
-        diagnostic.message = format!("{file}:{line}:{column}: {}", diagnostic.message);
+        diagnostic.message = format!("{kind}: {file}:{line}:{column}: {message}");
         return Report::new(diagnostic);
     }
     diagnostic.labels = Some(vec![LabeledSpan::new_with_span(None, span)]);

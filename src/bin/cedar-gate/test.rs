@@ -231,7 +231,7 @@ fn broken(errors: &SuiteErrors, bundle: &Bundle, files: &SourceFiles, form: Form
         Form::Text | Form::Junit | Form::Markdown => {}
     }
     if form != Form::Json {
-        shell::talk(shell::warnings(&errors.warnings, files).trim_end());
+        shell::talk(shell::snippets(&errors.warnings, files).trim_end());
         shell::talk(shell::snippets(&errors.errors, files).trim_end());
     }
     let count = shell::count(errors.errors.len(), "error");
@@ -281,7 +281,7 @@ fn show(
         Form::Markdown => shell::print(&shell::printable(&report::markdown(report)))?,
     }
     if form != Form::Json && !suites.warnings.is_empty() {
-        shell::talk(shell::warnings(&suites.warnings, files).trim_end());
+        shell::talk(shell::snippets(&suites.warnings, files).trim_end());
     }
     let verdict = match report.is_ok() {
         true => "ok:".green().bold().to_string(),

@@ -6,7 +6,7 @@ use toml::Spanned;
 use super::caching::Answers;
 use super::{AnswerScope, Api, ApiKind, PATH, ResourcePolicy, ResponseForm, UnauthorizedForm};
 use crate::arn::{AccountId, ApiId, Stage};
-use crate::bundle::finding::Findings;
+use crate::bundle::finding::{Code, Findings};
 use crate::bundle::is_name;
 use crate::credential::TokenSource;
 
@@ -41,7 +41,13 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
     let api = file.name.get_ref().clone();
     if !is_name(&api) {
         let message = format!("`{}` cannot be an API's name", api.escape_debug());
-        findings.note(PATH, Some(file.name.span()), message, "use 1 to 64 of A-Z a-z 0-9 . _ -".to_owned());
+        findings.note(
+            Code::ApiName,
+            PATH,
+            Some(file.name.span()),
+            message,
+            "use 1 to 64 of A-Z a-z 0-9 . _ -".to_owned(),
+        );
     }
     if file.stages.is_empty() != (file.kind == ApiKind::AppSync) {
         let message = match file.kind {
@@ -49,6 +55,7 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
             ApiKind::Rest | ApiKind::Http | ApiKind::WebSocket => format!("API `{api}` names no stages"),
         };
         findings.note(
+            Code::ApiStages,
             PATH,
             Some(file.name.span()),
             message,
@@ -59,7 +66,13 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
         (Some(true), ApiKind::Rest) => ResourcePolicy::Present,
         (Some(true), ApiKind::Http | ApiKind::WebSocket | ApiKind::AppSync) => {
             let message = format!("API `{api}` cannot have a resource policy: only REST APIs have one");
-            findings.note(PATH, Some(file.name.span()), message, "write resource_policy = false".to_owned());
+            findings.note(
+                Code::ResourcePolicy,
+                PATH,
+                Some(file.name.span()),
+                message,
+                "write resource_policy = false".to_owned(),
+            );
             ResourcePolicy::Present
         }
         (Some(false), _) | (None, ApiKind::Http | ApiKind::WebSocket | ApiKind::AppSync) => {
@@ -68,7 +81,7 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
         (None, ApiKind::Rest) => {
             let message = format!("API `{api}` does not say whether it has a resource policy");
             let help = "write resource_policy = true or false: where a resource policy allows, a silent authorizer is an Allow";
-            findings.note(PATH, Some(span), message, help.to_owned());
+            findings.note(Code::ResourcePolicy, PATH, Some(span), message, help.to_owned());
             ResourcePolicy::Present
         }
     };
@@ -76,6 +89,7 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
         Some(response) if *response.get_ref() == ResponseForm::Simple && file.kind != ApiKind::Http => {
             let message = format!("API `{api}` cannot have simple responses: only HTTP APIs have them");
             findings.note(
+                Code::ResponseForm,
                 PATH,
                 Some(response.span()),
                 message,
@@ -87,7 +101,7 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
         None if file.kind == ApiKind::Http => {
             let message = format!("API `{api}` does not say which form its answers have");
             let help = "write response = \"simple\" (with EnableSimpleResponses) or \"iam\", as the authorizer is set";
-            findings.note(PATH, Some(file.name.span()), message, help.to_owned());
+            findings.note(Code::ResponseForm, PATH, Some(file.name.span()), message, help.to_owned());
             ResponseForm::Iam
         }
         None => ResponseForm::Iam,
@@ -97,7 +111,13 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
             let message = format!(
                 "API `{api}` cannot answer 401 by an error: only REST and WebSocket APIs are known to do so"
             );
-            findings.note(PATH, Some(form.span()), message, "leave unauthorized out".to_owned());
+            findings.note(
+                Code::UnauthorizedForm,
+                PATH,
+                Some(form.span()),
+                message,
+                "leave unauthorized out".to_owned(),
+            );
             UnauthorizedForm::Deny
         }
         (Some(form), _) => form.into_inner(),
@@ -110,6 +130,7 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
         {
             let message = format!("`{}` cannot be a base path", name.escape_debug());
             findings.note(
+                Code::BasePath,
                 PATH,
                 Some(base_path.span()),
                 message,
@@ -120,7 +141,7 @@ pub(super) fn read(file: Spanned<ApiFile>, has_routes: bool, findings: &mut Find
     let usage_keys = file.usage_keys.as_ref().is_some_and(|named| *named.get_ref());
     if let Some(named) = file.usage_keys.filter(|named| *named.get_ref() && file.kind != ApiKind::Rest) {
         let message = format!("API `{api}` cannot use usage plan keys: only REST APIs have them");
-        findings.note(PATH, Some(named.span()), message, "leave usage_keys out".to_owned());
+        findings.note(Code::UsageKeys, PATH, Some(named.span()), message, "leave usage_keys out".to_owned());
     }
     refuse_token_sources(&api, file.kind, &file.token, file.name.span(), findings);
     let token = if file.token.is_empty() { vec![TokenSource::authorization()] } else { file.token };
@@ -173,13 +194,25 @@ fn refuse_token_sources(
     for (index, source) in sources.iter().enumerate() {
         if sources.iter().take(index).any(|earlier| place(earlier) == place(source)) {
             let message = format!("API `{api}` looks for its token in {source} twice");
-            findings.note(PATH, Some(span.clone()), message, "name each place once".to_owned());
+            findings.note(
+                Code::TokenSource,
+                PATH,
+                Some(span.clone()),
+                message,
+                "name each place once".to_owned(),
+            );
         }
     }
     let has_header = sources.iter().any(|source| matches!(source, TokenSource::Header { .. }));
     if kind == ApiKind::AppSync && !sources.is_empty() && !has_header {
         let message = format!("API `{api}` is of kind appsync, whose events carry a header's value alone");
-        findings.note(PATH, Some(span), message, "write token = [{ header = \"Authorization\" }]".to_owned());
+        findings.note(
+            Code::TokenSource,
+            PATH,
+            Some(span),
+            message,
+            "write token = [{ header = \"Authorization\" }]".to_owned(),
+        );
     }
 }
 
@@ -188,11 +221,17 @@ pub(super) fn refuse_twins(apis: &[Api], findings: &mut Findings<'_>) {
     for (index, api) in apis.iter().enumerate() {
         for earlier in apis.iter().take(index) {
             if earlier.name == api.name {
-                findings.note_text(PATH, &api.name, format!("two APIs are named `{}`", api.name), None);
+                findings.note_text(
+                    Code::ApiTwice,
+                    PATH,
+                    &api.name,
+                    format!("two APIs are named `{}`", api.name),
+                    None,
+                );
             } else if earlier.account == api.account && earlier.id == api.id {
                 let message =
                     format!("APIs `{}` and `{}` have the same account and id", earlier.name, api.name);
-                findings.note_text(PATH, api.id.as_str(), message, None);
+                findings.note_text(Code::ApiTwice, PATH, api.id.as_str(), message, None);
             }
         }
     }

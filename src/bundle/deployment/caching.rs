@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::identity::{self, IdentitySource};
 use super::{ApiKind, PATH, ResponseForm};
-use crate::bundle::finding::Findings;
+use crate::bundle::finding::{Code, Findings};
 use crate::credential::TokenSource;
 
 /// What one answer of the authorizer speaks of.
@@ -63,7 +63,13 @@ impl Answers<'_> {
             (None | Some(AnswerScope::Api), None) => AnswerScope::Api,
             (Some(AnswerScope::Api), Some((why, help))) => {
                 let message = format!("API `{}` cannot have scope \"api\": {why}", self.api);
-                findings.note(PATH, written.map(|written| written.span()), message, help.to_owned());
+                findings.note(
+                    Code::AnswerScope,
+                    PATH,
+                    written.map(|written| written.span()),
+                    message,
+                    help.to_owned(),
+                );
                 AnswerScope::Request
             }
         }
@@ -76,7 +82,7 @@ impl Answers<'_> {
         seconds.filter(|seconds| *seconds <= MAX_RESULT_TTL_SECONDS).unwrap_or_else(|| {
             let message = format!("API `{}` cannot cache answers for {} s", self.api, written.get_ref());
             let help = format!("write 0 to {MAX_RESULT_TTL_SECONDS}, as AuthorizerResultTtlInSeconds is set");
-            findings.note(PATH, Some(written.span()), message, help);
+            findings.note(Code::ResultTtl, PATH, Some(written.span()), message, help);
             0
         })
     }
@@ -106,7 +112,7 @@ impl Answers<'_> {
     ) {
         let (api, seconds) = (self.api, ttl.get_ref());
         let mut refuse = |span: Range<usize>, message: String, help: String| {
-            findings.note(PATH, Some(span), message, help);
+            findings.note(Code::UnsafeCache, PATH, Some(span), message, help);
         };
         if scope == AnswerScope::Request && !self.is_kept_by_route(sources) {
             let message = format!(

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{ContextEntry, ContextSource, ListEncoding, PATH};
-use crate::bundle::finding::Findings;
+use crate::bundle::finding::{Code, Findings};
 use crate::bundle::is_name;
 
 #[derive(Deserialize)]
@@ -38,6 +38,7 @@ pub(super) fn read_entry(
     ];
     if TAKEN.contains(&name.as_str()) {
         findings.note(
+            Code::ContextKey,
             PATH,
             Some(key.span()),
             format!("context key `{name}` is taken by the gateway or by cedar-gate"),
@@ -51,7 +52,7 @@ pub(super) fn read_entry(
     {
         let message = format!("`{}` cannot be a context key", name.escape_debug());
         let help = "use a letter, then letters, digits and _ : mapping templates cannot name others";
-        findings.note(PATH, Some(key.span()), message, help.to_owned());
+        findings.note(Code::ContextKey, PATH, Some(key.span()), message, help.to_owned());
     }
     let entry = entry.into_inner();
     let source = read_source(&entry.source, findings);
@@ -62,6 +63,7 @@ pub(super) fn read_entry(
             let message =
                 format!("context key `{name}` cannot be an array: an API here takes single values only");
             findings.note(
+                Code::ContextList,
                 PATH,
                 Some(key.span()),
                 message,
@@ -79,7 +81,7 @@ pub(super) fn read_entry(
                     let message =
                         format!("`{}` cannot separate the items of a list", separator.escape_debug());
                     let help = "write \"json\", \"array\", or one of , ; | : / and the space, which no role can contain";
-                    findings.note(PATH, Some(key.span()), message, help.to_owned());
+                    findings.note(Code::ContextList, PATH, Some(key.span()), message, help.to_owned());
                     ListEncoding::Json
                 }
             }
@@ -107,7 +109,7 @@ fn read_source(source: &Spanned<String>, findings: &mut Findings<'_>) -> Option<
             None => {
                 let message = format!("`{}` is not a source of context values", other.escape_debug());
                 let help = "use principal, roles, tenant, issuer, sub, client-id, scopes, email, policy-version, bundle-digest or claim.<name>";
-                findings.note(PATH, Some(source.span()), message, help.to_owned());
+                findings.note(Code::ContextSource, PATH, Some(source.span()), message, help.to_owned());
                 return None;
             }
         },

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::PATH;
-use crate::bundle::finding::Findings;
+use crate::bundle::finding::{Code, Findings};
 
 /// The limits of a document for a whole API, and its two switches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) fn read(file: &DocumentFile, findings: &mut Findings<'_>) -> Document
         if read.is_none() {
             let message = format!("{name} of a document cannot be {}", written.get_ref());
             let help = format!("write {} to {}", allowed.start(), allowed.end());
-            findings.note(PATH, Some(written.span()), message, help);
+            findings.note(Code::SettingRange, PATH, Some(written.span()), message, help);
         }
         read
     };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::{ApiKind, PATH};
-use crate::bundle::finding::Findings;
+use crate::bundle::finding::{Code, Findings};
 use crate::credential::TokenSource;
 
 /// A part of the request that the gateway's cache key holds.
@@ -160,7 +160,13 @@ pub(super) fn read(
 ) -> Vec<IdentitySource> {
     if kind == ApiKind::AppSync {
         let message = format!("API `{api}` is of kind appsync, which has no identity sources");
-        findings.note(PATH, Some(written.span()), message, "leave identity_sources out".to_owned());
+        findings.note(
+            Code::IdentitySource,
+            PATH,
+            Some(written.span()),
+            message,
+            "leave identity_sources out".to_owned(),
+        );
         return Vec::new();
     }
     let mut sources: Vec<IdentitySource> = Vec::new();
@@ -168,7 +174,13 @@ pub(super) fn read(
         let Some(source) = read_one(api, kind, text, findings) else { continue };
         if sources.iter().any(|earlier| earlier.is(&source)) {
             let message = format!("API `{api}` names the identity source `{}` twice", text.get_ref());
-            findings.note(PATH, Some(text.span()), message, "name each source once".to_owned());
+            findings.note(
+                Code::IdentitySource,
+                PATH,
+                Some(text.span()),
+                message,
+                "name each source once".to_owned(),
+            );
         }
         sources.push(source);
     }
@@ -183,7 +195,7 @@ fn read_one(
 ) -> Option<IdentitySource> {
     let [header, query, stage_variable, context] = prefixes(kind);
     let mut refuse = |span: Range<usize>, message: String, help: String| {
-        findings.note(PATH, Some(span), message, help);
+        findings.note(Code::IdentitySource, PATH, Some(span), message, help);
         None
     };
     match IdentitySource::parse(text.get_ref(), kind) {

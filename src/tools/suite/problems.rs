@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
-use crate::bundle::finding::{Finding, Findings};
+use crate::bundle::finding::{Code, Finding, Findings};
 use crate::bundle::source::SourceFiles;
 
 /// Collects what is wrong, and what is only strange.
@@ -33,13 +33,13 @@ impl<'f> Problems<'f> {
         let message = message.into();
         let key = (file.to_owned(), span.as_ref().map(|span| span.start), message.clone());
         if self.noted.insert(key) {
-            self.errors.note(file, span, message, help);
+            self.errors.note(Code::Suite, file, span, message, help);
         }
     }
 
     /// Notes what should be known.
     pub(super) fn warning(&mut self, file: &str, span: Range<usize>, message: String, help: &str) {
-        self.warnings.note(file, Some(span), message, help.to_owned());
+        self.warnings.note(Code::SuiteDoubtful, file, Some(span), message, help.to_owned());
     }
 
     /// Reads a TOML file.
