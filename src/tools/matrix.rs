@@ -291,10 +291,8 @@ impl May {
         if permits.is_empty() || is_forbidden {
             return Self::Never;
         }
-        let unless = forbids
-            .iter()
-            .map(|part| part.condition.clone())
-            .fold(Condition::of(false), Condition::any);
+        let unless =
+            forbids.iter().map(|part| part.condition.clone()).fold(Condition::of(false), Condition::any);
         // What may fail comes first, so that none of it is passed over; of several each but the first is looked at in any
         // case, because a failure is a deny.
         let (may_fail, safe): (Vec<&Condition>, Vec<&Condition>) =
