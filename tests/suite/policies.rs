@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::source::SourceFiles;
+use cedar_gate::bundle::{Bundle, load_route_table};
 use cedar_gate::fetch::read_policy_tests;
 use cedar_gate::tools::suite::report::{self, Report, summary};
 use cedar_gate::tools::suite::{Filter, RunOptions, Suites};
@@ -195,6 +195,70 @@ fn outcome(files: &[(String, String)]) -> String {
         }
     }
     text
+}
+
+/// Of each kind of API: a request is judged by hand as the event is that its gateway would send about it, and nothing is
+/// asked that the gateway does not ask.
+#[test]
+fn every_kind_of_api_is_asked_as_its_gateway_asks() {
+    let mut files = example();
+    let mut append = |path: &str, text: &str| {
+        let before = files.text(path).unwrap().to_owned();
+        files.insert(path, format!("{before}\n{text}"));
+    };
+    append(
+        "schema/authorizer.toml",
+        "[[api]]\nname = \"chat\"\nkind = \"websocket\"\naccount = \"123456789012\"\nid = \"w1w2w3w4w5\"\n\
+         stages = [\"live\"]\ntoken = [{ subprotocol = \"bearer\" }]\n\
+         [[api]]\nname = \"graph\"\nkind = \"appsync\"\naccount = \"123456789012\"\nid = \"g1g2g3g4g5\"\n\
+         token = [{ header = \"Authorization\", scheme = \"none\" }]\n",
+    );
+    append(
+        "schema/routes.toml",
+        "[[route]]\nwebsocket = \"$connect\"\n[[route]]\npath = \"/graphql\"\nmethods = [\"POST\"]\n",
+    );
+    append(
+        "policies/v1/health.cedar",
+        "@id(\"everyone-connects\")\npermit (principal, action in [Action::\"$connect\", Action::\"POST /graphql\"], resource);\n",
+    );
+    let schema = load_route_table(&files).unwrap().cedarschema();
+    files.insert("schema/routes.cedarschema", schema);
+    let bundle = Bundle::load(&files).unwrap_or_else(|errors| panic!("{errors}"));
+    files.insert("tests/policies/principals.toml", PRINCIPALS);
+    let of_orders = "\"GET /orders\", \"POST /orders\", \"GET /orders/{orderId}\", \"GET /users/clara\"";
+    for (api, requests) in [
+        ("orders-rest", of_orders),
+        ("orders-request", of_orders),
+        ("orders-http", of_orders),
+        ("chat", "\"$connect\""),
+        ("graph", "\"POST /graphql\""),
+    ] {
+        let text = format!(
+            "[suite]\napi = \"{api}\"\n[[case]]\nname = \"by hand\"\nprincipals = [\"clara\"]\nrequests = [{requests}]\n\
+             expect = \"allow\"\n[[case]]\nname = \"by event\"\nprincipals = [\"clara\"]\nrequests = [{requests}]\n\
+             expect = \"allow\"\ncontext = {{ tenant = \"acme\" }}\n[[case]]\nname = \"late\"\nprincipals = [\"clara\"]\n\
+             requests = [{requests}]\ntoken = {{ expires_in = -60 }}\nexpect = {{ unauthorized = \"expired\" }}\n"
+        );
+        files.insert(format!("tests/policies/{api}.toml"), text);
+    }
+    let everything = "[suite]\napi = \"chat\"\n[[case]]\nname = \"all\"\nprincipals = [\"clara\"]\nallow = [\"$connect\"]\n";
+    files.insert("tests/policies/everything.toml", everything);
+    let suites = Suites::load(&bundle, &files, false).unwrap_or_else(|errors| panic!("{:#?}", errors.errors));
+    let report = run(&suites);
+    let failures: Vec<String> = report
+        .failures()
+        .map(|(suite, case, test, failure)| {
+            format!("{} {}: {} {}", suite.name, case.name, test.request, failure.lines().join("; "))
+        })
+        .collect();
+    assert_eq!(failures, Vec::<String>::new());
+    // Three APIs with four requests, two with one; each three times, and the one request of `all`.
+    assert_eq!(report.passed, 3 * (3 * 4 + 2) + 1);
+    let of_another = everything.replace("$connect", "GET /orders");
+    files.insert("tests/policies/everything.toml", of_another);
+    let errors = Suites::load(&bundle, &files, false).unwrap_err().errors;
+    let expected = "tests/policies/everything.toml:6:10: API `chat` is never asked about `GET /orders` (it is asked about `$connect`)";
+    assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
 }
 
 /// Names that mean something in XML, TAP, GitHub's commands and Markdown are names in all of them.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bundle::deployment::{Api, ApiKind};
+use crate::bundle::deployment::ApiKind;
 use crate::credential::{Scheme, TokenSource};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::matches_pattern;
@@ -118,17 +118,17 @@ pub(super) fn of_request(desk: &Desk<'_>, request: &Request, facts: &FactsFile) 
 
 /// Puts a token where the API expects it, in place of what stands there; in every place that says so, where the event's
 /// author marked one.
-pub(super) fn with_token(event: &Value, api: &Api, token: &str) -> Result<Value, String> {
+pub(super) fn with_token(event: &Value, sources: &[TokenSource], token: &str) -> Result<Value, String> {
     let mut event = event.clone();
     if replace_placeholder(&mut event, token) {
         return Ok(event);
     }
-    let source = api.token.first().ok_or("the API takes no token")?;
+    let source = sources.first().ok_or("the API takes no token")?;
     let text = event.to_string();
     let kind = AuthorizerEvent::parse(text.as_bytes()).map_err(|error| error.to_string())?.kind();
     match (kind, source) {
         (EventKind::RestToken | EventKind::AppSync, _) => {
-            let scheme = api.token.iter().find_map(|source| match source {
+            let scheme = sources.iter().find_map(|source| match source {
                 TokenSource::Header { scheme, .. } => Some(*scheme),
                 TokenSource::Cookie { .. } | TokenSource::Query { .. } | TokenSource::Subprotocol { .. } => {
                     None
@@ -250,4 +250,80 @@ pub(super) fn document_allows(response: &Value, arn: &str) -> Option<bool> {
         }
     }
     Some(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::deployment::ResourcePolicy;
+    use crate::credential;
+    use crate::decision::Effect;
+    use crate::iam::{IamPolicy, ResourceArn};
+
+    /// The token is found where the authorizer looks for it, whatever stood there before.
+    #[test]
+    fn the_token_stands_where_the_api_expects_it() {
+        let header = |name: &str, scheme| TokenSource::Header { name: name.to_owned(), scheme };
+        let bearer = header("Authorization", Scheme::Bearer);
+        let bare = header("X-Token", Scheme::None);
+        let cookie = TokenSource::Cookie { name: "session".to_owned() };
+        let query = TokenSource::Query { name: "token".to_owned() };
+        let subprotocol = TokenSource::Subprotocol { marker: "bearer".to_owned() };
+        let request: &[&TokenSource] = &[&bearer, &bare, &cookie, &query];
+        let events: [(&str, &[&TokenSource]); 8] = [
+            (include_str!("../../../tests/events/rest-token.json"), &[&bearer, &bare]),
+            (include_str!("../../../tests/events/rest-request.json"), request),
+            (include_str!("../../../tests/events/rest-request-null-maps.json"), request),
+            (include_str!("../../../tests/events/http-v1.json"), request),
+            (include_str!("../../../tests/events/http-v2.json"), request),
+            (include_str!("../../../tests/events/http-v2-null-maps.json"), request),
+            (include_str!("../../../tests/events/websocket-connect.json"), &[&bearer, &query, &subprotocol]),
+            (include_str!("../../../tests/events/appsync.json"), &[&bearer, &bare]),
+        ];
+        for (text, sources) in events {
+            let event: Value = serde_json::from_str(text).unwrap();
+            for source in sources {
+                let sources = [(*source).clone()];
+                let with = with_token(&event, &sources, "a.b.c").unwrap().to_string();
+                let read = AuthorizerEvent::parse(with.as_bytes()).unwrap();
+                let found = credential::find(&read, &sources);
+                assert_eq!(
+                    found.map(|token| token.expose().to_owned()),
+                    Ok("a.b.c".to_owned()),
+                    "{source} {with}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_marked_is_the_only_one() {
+        let event = json!({ "type": "REQUEST", "methodArn": "a", "headers": { "X-A": "t={{token}};" }, "more": ["{{token}}"] });
+        let with = with_token(&event, &[TokenSource::authorization()], "a.b").unwrap();
+        let expected =
+            json!({ "type": "REQUEST", "methodArn": "a", "headers": { "X-A": "t=a.b;" }, "more": ["a.b"] });
+        assert_eq!(with, expected);
+    }
+
+    /// A document's JSON is read as the library reads the document itself.
+    #[test]
+    fn a_document_is_read_as_iam_reads_it() {
+        let arn = |path: &str| format!("arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/{path}");
+        let exact = |path: &str| ResourceArn::exact(&arn(path)).unwrap();
+        for resource_policy in [ResourcePolicy::Present, ResourcePolicy::Absent] {
+            for policy in [
+                IamPolicy::allow(exact("GET/orders"), resource_policy),
+                IamPolicy::deny(exact("GET/orders"), resource_policy),
+                IamPolicy::allow(exact("GET/orders"), resource_policy).with_denied(exact("PUT/orders")),
+                IamPolicy::allow(exact("GET/orders"), resource_policy).with_denied(exact("GET/orders")),
+            ] {
+                let response = json!({ "policyDocument": policy });
+                for path in ["GET/orders", "PUT/orders", "GET/orders/1", "GET/order"] {
+                    let expected = policy.effect_for(&arn(path)) == Some(Effect::Allow);
+                    assert_eq!(document_allows(&response, &arn(path)), Some(expected), "{path} {response}");
+                }
+            }
+        }
+        assert_eq!(document_allows(&json!({ "isAuthorized": true }), &arn("GET/orders")), None);
+    }
 }

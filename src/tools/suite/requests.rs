@@ -97,6 +97,14 @@ fn is_asked(kind: ApiKind, operation: &Operation) -> bool {
     }
 }
 
+/// Whether a line names an operation: by its name, or by verb and template where it has another.
+fn is_named(operation: &Operation, text: &str) -> bool {
+    operation.name() == text
+        || text.split_once(' ').is_some_and(|(verb, template)| {
+            operation.template().as_str() == template && operation.action_group() == verb
+        })
+}
+
 /// Verb and template, which may stand for an operation that has a name of its own.
 fn written_out(operation: &Operation) -> String {
     match operation.verb() {
@@ -128,15 +136,17 @@ pub(super) fn entries(
 }
 
 fn entry(desk: &Desk<'_>, text: &str) -> Result<Entry, (String, String)> {
-    let by_name = |operation: &&Operation| operation.name() == text || written_out(operation) == text;
-    if let Some(operation) = operations(desk).find(by_name) {
+    if let Some(operation) = operations(desk).find(|operation| is_named(operation, text)) {
         return Ok(Entry::Operation(operation.id()));
     }
     let api = &desk.api().name;
-    if desk.operations().iter().any(|operation| by_name(&operation)) {
+    if desk.operations().iter().any(|operation| is_named(operation, text)) {
         return Err((
             format!("API `{api}` is never asked about `{text}`"),
-            format!("ask for {}", known_operations(desk, text)),
+            match operations(desk).collect::<Vec<_>>().as_slice() {
+                [only] => format!("it is asked about `{}`", only.name()),
+                _ => known_operations(desk, text),
+            },
         ));
     }
     let no_operation = |what: &str| (format!("{what}: `{text}`"), known_operations(desk, text));
@@ -363,4 +373,25 @@ fn filled(operation: &Operation, values: &BTreeMap<&str, &str>) -> String {
     });
     let path: String = segments.map(|segment| format!("/{segment}")).collect();
     if path.is_empty() { "/".to_owned() } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_values_are_combined_and_many_are_taken_one_at_a_time() {
+        let values = |count: usize| (0..count).map(|value| value.to_string()).collect::<Vec<String>>();
+        assert_eq!(combinations(&[]), [Vec::<&str>::new()]);
+        let two = [values(2), values(3)];
+        let expected = [["0", "0"], ["0", "1"], ["0", "2"], ["1", "0"], ["1", "1"], ["1", "2"]];
+        assert_eq!(combinations(&two), expected);
+        assert_eq!(combinations(&[values(16), values(16)]).len(), MOST_SAMPLES);
+        let many = [values(17), values(16)];
+        let combined = combinations(&many);
+        // The first of both, and each other value once.
+        assert_eq!(combined.len(), 1 + 16 + 15);
+        assert!(many[0].iter().all(|value| combined.iter().any(|combination| combination[0] == value)));
+        assert!(many[1].iter().all(|value| combined.iter().any(|combination| combination[1] == value)));
+    }
 }

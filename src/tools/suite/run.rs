@@ -227,7 +227,7 @@ impl Suites<'_> {
                     caller.and_then(|caller| self.callers.get(caller)).map(|caller| &caller.presented);
                 let event = match (presented, self.desks.get(*desk)) {
                     (Some(presented), Some(desk)) => {
-                        match events::with_token(event, desk.api(), presented.token.expose()) {
+                        match events::with_token(event, &desk.api().token, presented.token.expose()) {
                             Ok(event) => event,
                             Err(error) => return internal(&format!("the event takes no token: {error}")),
                         }
