@@ -230,7 +230,7 @@ proptest! {
             for (attributes, facts) in &somebody {
                 let id = match &attributes["sub"] {
                     ClaimValue::String(sub) => format!("dev|{sub}"),
-                    _ => unreachable!("a sub is a text"),
+                    _ => panic!("a sub is a text"),
                 };
                 let roles = &desk.version().roles;
                 let entity = person.entity(&id, attributes, bundle.vocabulary(), roles).unwrap();

@@ -85,7 +85,7 @@ enum Command {
     Jws(batch::JwsArgs),
     /// Show who may do what: roles and operations, allow, deny, or the condition.
     Matrix(matrix::Args),
-    /// Show what a change grants and what it takes away: two versions, folders or git revisions.
+    /// Show what a change of policies, roles or routes grants and what it takes away.
     Plan(plan::Args),
     /// Refuse tokens before they expire: of a subject, of a client, or one token.
     Revoke(revoke::Args),
