@@ -6,7 +6,7 @@
 //! is printed is Cedar, and evaluates as the policy does. It rests on Cedar's public syntax tree alone. The rules that
 //! shorten an expression are few, and each keeps its errors: `x && false` is false only where `x` cannot fail.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub struct KnownPrincipal {
     groups: HashSet<EntityUID>,
     /// Attributes that are always there.
     required: BTreeSet<String>,
+    /// Who they are and what their attributes say, where that is known.
+    identity: Option<(EntityUID, BTreeMap<String, Arc<Expr>>)>,
 }
 
 /// An operation in a stage of an API, with all that is known of it before a request.
@@ -123,14 +125,40 @@ impl KnownPrincipal {
         let always = ["sub", "issuer", "scopes"].into_iter().filter(|name| shape.attributes.contains(*name));
         let claims = shape.claims.as_ref().map(|_| "claims");
         let required = always.chain(claims).map(str::to_owned).collect();
-        Some(Self { kind: entity_type(person.type_name())?, groups, required })
+        Some(Self { kind: entity_type(person.type_name())?, groups, required, identity: None })
     }
 
-    /// Their type, and those of `named` that they are in: equal for two whom policies that name no others cannot tell
-    /// apart.
+    /// Somebody with a name and attributes of their own.
     #[must_use]
-    pub fn signature<'n>(&self, named: &'n [EntityUID]) -> (&EntityType, Vec<&'n EntityUID>) {
-        (&self.kind, named.iter().filter(|uid| self.groups.contains(uid)).collect())
+    pub fn of_entity(principal: &cedar::Entity) -> Option<Self> {
+        let (uid, attributes, parents) = principal.clone().into_inner();
+        let groups = parents.iter().map(of_cedar).collect::<Option<_>>()?;
+        let values = attributes.keys().map(|name| {
+            let value = principal.attr(name)?.ok()?;
+            Some((name.clone(), of_value(&value)?))
+        });
+        let (uid, values) = (of_cedar(&uid)?, values.collect::<Option<_>>()?);
+        let (kind, required) = (uid.ty.clone(), attributes.into_keys().collect());
+        Some(Self { kind, groups, required, identity: Some((uid, values)) })
+    }
+
+    /// Their type, who they are if that is known, and those of `named` that they are in: equal for two whom policies that
+    /// name no others cannot tell apart.
+    #[must_use]
+    pub fn signature<'n>(
+        &self,
+        named: &'n [EntityUID],
+    ) -> (&EntityType, Option<&EntityUID>, Vec<&'n EntityUID>) {
+        let groups = named.iter().filter(|uid| self.groups.contains(uid)).collect();
+        (&self.kind, self.identity.as_ref().map(|(uid, _)| uid), groups)
+    }
+
+    /// Whether they are this one; `None` where that is not known.
+    fn is(&self, uid: &EntityUID) -> Option<bool> {
+        match &self.identity {
+            Some((own, _)) => Some(own == uid),
+            None => (uid.ty != self.kind).then_some(false),
+        }
     }
 }
 
@@ -323,7 +351,11 @@ impl Reader<'_> {
                 {
                     return Arc::new(Expr::Literal(Literal::String(value.as_str().into())));
                 }
-                Arc::new(Expr::GetAttr { expr: self.fold(expr), attr: attr.clone() })
+                let folded = self.fold(expr);
+                match self.value(&folded, attr) {
+                    Some(value) => value,
+                    None => Arc::new(Expr::GetAttr { expr: folded, attr: attr.clone() }),
+                }
             }
             Expr::HasAttr { expr, attrs } => match self.has(expr, attrs.iter().map(|attr| attr.as_str())) {
                 Some(known) => literal(known),
@@ -394,9 +426,7 @@ impl Reader<'_> {
         let known = match (&*left, &*right) {
             (Expr::Literal(left), Expr::Literal(right)) => Some(left == right),
             (Expr::Var(Var::Principal), Expr::Literal(Literal::EntityUID(uid)))
-            | (Expr::Literal(Literal::EntityUID(uid)), Expr::Var(Var::Principal)) => {
-                (uid.ty != self.principal.kind).then_some(false)
-            }
+            | (Expr::Literal(Literal::EntityUID(uid)), Expr::Var(Var::Principal)) => self.principal.is(uid),
             (left, right) => (left == right && !may_fail(left)).then_some(true),
         };
         known.map_or_else(|| Arc::new(Expr::BinaryOp { op: BinaryOp::Eq, left, right }), literal)
@@ -420,7 +450,7 @@ impl Reader<'_> {
         };
         // Whether it is in one group; not known of a principal and one of its own type: that may be itself.
         let within = |group: &EntityUID| match &*left {
-            Expr::Var(Var::Principal) if group.ty == self.principal.kind => None,
+            Expr::Var(Var::Principal) if group.ty == self.principal.kind => self.principal.is(group),
             Expr::Var(Var::Principal) => Some(self.principal.groups.contains(group)),
             Expr::Literal(Literal::EntityUID(uid)) => {
                 let known = [&self.operation.action, &self.operation.route];
@@ -448,10 +478,42 @@ impl Reader<'_> {
         }
     }
 
+    /// What a principal's attribute says, or a field of it, where that is known.
+    fn value(&self, base: &Expr, name: &str) -> Option<Arc<Expr>> {
+        match base {
+            Expr::Var(Var::Principal) => {
+                let (_, values) = self.principal.identity.as_ref()?;
+                values.get(name).cloned()
+            }
+            Expr::Record(fields) => fields.get(name).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Whether a principal who is known has attributes, one in the other.
+    fn is_there(&self, base: &Arc<Expr>, attributes: &[&str]) -> Option<bool> {
+        let mut value = self.fold(base);
+        let is_known = match &*value {
+            Expr::Var(Var::Principal) => self.principal.identity.is_some(),
+            Expr::Record(_) => true,
+            _ => false,
+        };
+        for name in attributes.iter().filter(|_| is_known) {
+            match self.value(&value, name) {
+                Some(next) => value = next,
+                None => return Some(false),
+            }
+        }
+        is_known.then_some(true)
+    }
+
     /// Whether attributes are there, one in the other. The authorizer gives what the schema requires.
-    fn has<'a>(&self, base: &Expr, attributes: impl Iterator<Item = &'a str>) -> Option<bool> {
+    fn has<'a>(&self, base: &Arc<Expr>, attributes: impl Iterator<Item = &'a str>) -> Option<bool> {
         let attributes: Vec<&str> = attributes.collect();
-        match (base, attributes.as_slice()) {
+        if let Some(known) = self.is_there(base, &attributes) {
+            return Some(known);
+        }
+        match (&**base, attributes.as_slice()) {
             (Expr::Var(Var::Principal), [name]) => self.principal.required.contains(*name).then_some(true),
             (Expr::Var(Var::Resource), [name]) => {
                 self.operation.attributes.iter().any(|(known, _)| known == name).then_some(true)
@@ -625,6 +687,25 @@ fn entity(kind: &str, id: &str) -> Option<EntityUID> {
 
 fn of_cedar(uid: &cedar::EntityUid) -> Option<EntityUID> {
     entity(uid.type_name().basename(), AsRef::<str>::as_ref(uid.id().unescaped()))
+}
+
+/// A value as an expression; `None` for one of a kind that no attribute of a principal has.
+fn of_value(value: &cedar::EvalResult) -> Option<Arc<Expr>> {
+    Some(Arc::new(match value {
+        cedar::EvalResult::Bool(value) => Expr::Literal(Literal::Bool(*value)),
+        cedar::EvalResult::Long(number) => Expr::Literal(Literal::Long(*number)),
+        cedar::EvalResult::String(text) => Expr::Literal(Literal::String(text.as_str().into())),
+        cedar::EvalResult::Set(items) => {
+            let mut items: Vec<Arc<Expr>> = items.iter().map(of_value).collect::<Option<_>>()?;
+            items.sort_by_cached_key(|item| Condition(Arc::clone(item)).to_string());
+            Expr::Set(items)
+        }
+        cedar::EvalResult::Record(fields) => {
+            let fields = fields.iter().map(|(name, value)| Some((name.to_owned(), of_value(value)?)));
+            Expr::Record(fields.collect::<Option<_>>()?)
+        }
+        cedar::EvalResult::EntityUid(_) | cedar::EvalResult::ExtensionValue(_) => return None,
+    }))
 }
 
 /// How tightly an expression binds, loosest first (Cedar's grammar: Expr, Or, And, Relation, Add, Mult, Unary, Member).

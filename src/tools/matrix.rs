@@ -17,6 +17,7 @@ use std::fmt;
 use cedar_policy as cedar;
 use cedar_policy::pst::EntityUID;
 
+use crate::entities::Principal;
 use crate::route::OperationId;
 
 use super::condition::{Condition, KnownOperation, KnownPrincipal, ReadPolicy};
@@ -98,6 +99,31 @@ impl Matrix {
         people: Vec<Person>,
         is_asked: &dyn Fn(OperationId) -> bool,
     ) -> Result<Self, MatrixError> {
+        let (vocabulary, roles) = (desk.bundle().vocabulary(), &desk.version().roles);
+        let known = people.iter().map(|person| KnownPrincipal::new(person, vocabulary, roles)).collect();
+        Self::of_known(desk, people, known, is_asked)
+    }
+
+    /// The same for principals with a name and attributes of their own.
+    ///
+    /// # Errors
+    /// [`MatrixError`]
+    pub fn of_principals(
+        desk: &Desk<'_>,
+        principals: Vec<(Person, Principal)>,
+        is_asked: &dyn Fn(OperationId) -> bool,
+    ) -> Result<Self, MatrixError> {
+        let known = principals.iter().map(|(_, entity)| KnownPrincipal::of_entity(entity)).collect();
+        let people = principals.into_iter().map(|(person, _)| person).collect();
+        Self::of_known(desk, people, known, is_asked)
+    }
+
+    fn of_known(
+        desk: &Desk<'_>,
+        people: Vec<Person>,
+        known: Option<Vec<KnownPrincipal>>,
+        is_asked: &dyn Fn(OperationId) -> bool,
+    ) -> Result<Self, MatrixError> {
         let vocabulary = desk.bundle().vocabulary();
         let unreadable = |what: &str| MatrixError(what.to_owned());
         // A policy can apply to many operations, and is looked into once.
@@ -105,10 +131,6 @@ impl Matrix {
             .map(|policy| Some((policy.id().clone(), ReadPolicy::new(policy)?)))
             .collect();
         let read = read.ok_or_else(|| unreadable(&desk.version().name))?;
-        let known: Option<Vec<KnownPrincipal>> = people
-            .iter()
-            .map(|person| KnownPrincipal::new(person, vocabulary, &desk.version().roles))
-            .collect();
         let known = known.ok_or_else(|| unreadable(&desk.version().name))?;
         let mut rows = Vec::new();
         for operation in desk.operations().iter().filter(|operation| is_asked(operation.id())) {
@@ -359,6 +381,12 @@ impl Terms {
 
 /// Some of the people in words. Where `may_be_everyone`, all roles together are called everyone.
 pub(super) fn who(people: &[Person], some: &[usize], may_be_everyone: bool) -> String {
+    let is_named =
+        |index: &&usize| people.get(**index).is_some_and(|person| matches!(person.roles, Held::Named { .. }));
+    if some.iter().any(|index| is_named(&index)) {
+        let named = some.iter().filter(is_named).filter_map(|index| people.get(*index));
+        return named.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    }
     let mut held: Vec<&Held> = Vec::new();
     let mut tenants: Vec<Option<&str>> = Vec::new();
     for person in people {
@@ -413,13 +441,14 @@ pub(super) fn who(people: &[Person], some: &[usize], may_be_everyone: bool) -> S
 }
 
 impl Held {
-    /// In words: `no role`, the role's name, `every role`.
+    /// In words: `no role`, the role's name, `every role`; or the principal's name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Nothing => "no role",
             Self::One(role) => role,
             Self::Everything => "every role",
+            Self::Named { name, .. } => name,
         }
     }
 }

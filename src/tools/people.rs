@@ -36,6 +36,13 @@ pub enum Held {
     One(String),
     /// All that there are.
     Everything,
+    /// Those of a principal with a name of its own.
+    Named {
+        /// The name.
+        name: String,
+        /// The roles that its token names and its issuer may confer.
+        roles: Vec<String>,
+    },
 }
 
 /// What somebody's attributes say, by their names as a policy spells them: `sub`, `claims.department`.
@@ -72,6 +79,7 @@ impl Person {
             Held::Nothing => BTreeSet::new(),
             Held::One(role) => roles.closure(role).collect(),
             Held::Everything => roles.names().collect(),
+            Held::Named { roles: own, .. } => own.iter().flat_map(|role| roles.closure(role)).collect(),
         }
     }
 
@@ -82,6 +90,7 @@ impl Person {
             Held::Nothing => Vec::new(),
             Held::One(role) => vec![role.as_str()],
             Held::Everything => roles.names().collect(),
+            Held::Named { roles: own, .. } => own.iter().map(String::as_str).collect(),
         }
     }
 
@@ -123,8 +132,12 @@ impl Person {
 /// `a User with role clerk of tenant globex`
 impl fmt::Display for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Held::Named { name, .. } = &self.roles {
+            return f.write_str(name);
+        }
         write!(f, "a {} ", self.type_name())?;
         match &self.roles {
+            Held::Named { .. } => {}
             Held::Nothing => f.write_str("without a role")?,
             Held::One(role) => write!(f, "with role {role}")?,
             Held::Everything => f.write_str("with every role")?,

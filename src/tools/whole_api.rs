@@ -244,7 +244,7 @@ fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, P
     let tried: HashSet<&str> = version.roles.names().take(MAX_ROLES).collect();
     let people = Person::all(version.roles.names(), []).into_iter().filter(|person| match &person.roles {
         Held::One(role) => tried.contains(role.as_str()),
-        Held::Nothing | Held::Everything => true,
+        Held::Nothing | Held::Everything | Held::Named { .. } => true,
     });
     people
         .map(|person| {

@@ -5,11 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cedar_gate::bundle::Bundle;
+use cedar_gate::entities::Principal;
 use cedar_gate::grants::{Glob, GlobPart};
 use cedar_gate::route::{Operation, OperationId};
 use cedar_gate::tools::desk::Desk;
 use cedar_gate::tools::matrix::{Cell, Facts, Matrix, May, Part, csv, lines, markdown, page};
 use cedar_gate::tools::people::{Held, Person, named_tenants};
+use cedar_gate::tools::suite::{self, PRINCIPALS};
 use comfy_table::{CellAlignment, Color, LineStyle, Table, TableStyle};
 use owo_colors::OwoColorize;
 use serde::Serialize;
@@ -45,11 +47,14 @@ pub(crate) struct Args {
     /// Operations to show: a name, path or tag, or a pattern with `*`. Repeatable.
     #[arg(long = "route", value_name = "GLOB")]
     routes: Vec<String>,
+    /// Show the principals of tests/policies/principals.toml instead, each with its own claims.
+    #[arg(long, conflicts_with = "roles")]
+    principals: bool,
     /// Compare with the matrix that was reviewed, and show what differs.
-    #[arg(long, conflicts_with_all = ["write", "roles", "routes"])]
+    #[arg(long, conflicts_with_all = ["write", "roles", "routes", "principals"])]
     check: bool,
     /// Write the matrix that is to be reviewed.
-    #[arg(long, conflicts_with_all = ["roles", "routes"])]
+    #[arg(long, conflicts_with_all = ["roles", "routes", "principals"])]
     write: bool,
     /// Where the reviewed matrix stands. Without it, tests/policies/matrix.md in the bundle.
     #[arg(long, value_name = "FILE")]
@@ -60,8 +65,8 @@ const HELP: &str = "\
 Asks, for each operation of the route table, what the policies say to a User and to a Client without a
 role, with each role alone (and what it includes), and with every role; where policies name tenants,
 to each of these in that tenant too. A cell is allow, deny, or the condition that is left when that
-much is known: Cedar that you could paste into a policy. Who has two roles of three is none of them;
-a policy of that kind is what `cedar-gate test` is for.
+much is known: Cedar that you could paste into a policy. Who has two roles of three is none of them:
+--principals shows those of your tests instead, whose roles, tenant and claims are known.
 
 Formats: text (a table; a list where it would be wider than 12 columns), markdown, csv (a line a
 cell), json, html: one page that needs nothing else, with a filter; a click on a cell shows the
@@ -75,6 +80,7 @@ Exit codes: 0 shown, written, or in step; 1 out of step with the reviewed matrix
 Examples:
   cedar-gate matrix
   cedar-gate matrix --role clerk --route '/orders*'
+  cedar-gate matrix --principals
   cedar-gate matrix --format html > matrix.html
   cedar-gate matrix --check                     # in CI: the difference is the access review
   cedar-gate matrix --write && git diff tests/policies/matrix.md";
@@ -108,7 +114,7 @@ pub(crate) fn run(root: &Path, form: Form, args: &Args) -> Result<Answer, Failur
     let desk = Desk::new(&bundle, args.api.as_deref(), args.stage.as_deref(), args.policy_version.as_deref());
     let desk = desk.map_err(|error| Failure::Message(error.to_string()))?;
     let facts = Facts { desk: &desk, files: &files };
-    let matrix = matrix(&desk, args)?;
+    let matrix = matrix(&desk, root, args)?;
     if args.check || args.write {
         let golden = args.golden.clone().unwrap_or_else(|| root.join(GOLDEN));
         let text = markdown(&matrix, facts);
@@ -127,7 +133,7 @@ pub(crate) fn run(root: &Path, form: Form, args: &Args) -> Result<Answer, Failur
     Ok(Answer::Yes)
 }
 
-fn matrix(desk: &Desk<'_>, args: &Args) -> Result<Matrix, Failure> {
+fn matrix(desk: &Desk<'_>, root: &Path, args: &Args) -> Result<Matrix, Failure> {
     let people = Person::all(desk.version().roles.names(), named_tenants(desk.version()));
     let roles = globs(&args.roles, "role", "policies/<version>/roles.toml has them", &|glob| {
         people.iter().any(|person| is_role(glob, person))
@@ -140,7 +146,10 @@ fn matrix(desk: &Desk<'_>, args: &Args) -> Result<Matrix, Failure> {
         routes.is_empty()
             || operation.is_some_and(|operation| routes.iter().any(|glob| is_route(glob, operation)))
     };
-    let matrix = Matrix::new(desk, people.clone(), &is_asked);
+    let matrix = match args.principals {
+        true => Matrix::of_principals(desk, principals(desk, root)?, &is_asked),
+        false => Matrix::new(desk, people.clone(), &is_asked),
+    };
     let matrix = matrix.map_err(|error| Failure::Message(error.to_string()))?;
     let is_shown = |person: &Person| roles.is_empty() || roles.iter().any(|glob| is_role(glob, person));
     Ok(matrix.of_people(&is_shown))
@@ -169,7 +178,40 @@ fn is_role(glob: &Glob, person: &Person) -> bool {
         Held::Nothing => glob.matches("none"),
         Held::One(role) => glob.matches(role),
         Held::Everything => glob.matches("all"),
+        Held::Named { name, .. } => glob.matches(name),
     }
+}
+
+/// The principals of the tests, as the authorizer would know them; who is not believed is told of.
+#[expect(clippy::disallowed_methods, reason = "the command line is where files are read")]
+fn principals(desk: &Desk<'_>, root: &Path) -> Result<Vec<(Person, Principal)>, Failure> {
+    let mut files = shell::read_files(root)?;
+    if let Ok(bytes) = fs::read(root.join(PRINCIPALS)) {
+        files.insert(PRINCIPALS, bytes);
+    }
+    let found = match suite::principals(desk.bundle(), &files, shell::now()?) {
+        Ok(found) => found,
+        Err(errors) => {
+            shell::talk(shell::snippets(&errors.errors, &files).trim_end());
+            return Err(Failure::Message(format!("{PRINCIPALS} cannot be used")));
+        }
+    };
+    let mut principals = Vec::new();
+    for (name, verified) in found {
+        let claims = match verified {
+            Ok(claims) => claims,
+            Err(error) => {
+                shell::talk(&format!("{name} may nothing, its token is refused: {error}"));
+                continue;
+            }
+        };
+        let entity = desk.factory().principal(&claims);
+        let entity = entity.map_err(|error| Failure::Message(format!("principal `{name}`: {error}")))?;
+        let roles = Held::Named { name, roles: claims.roles().to_vec() };
+        let tenant = claims.tenant().map(str::to_owned);
+        principals.push((Person { kind: claims.kind(), roles, tenant }, entity));
+    }
+    Ok(principals)
 }
 
 fn is_route(glob: &Glob, operation: &Operation) -> bool {

@@ -101,9 +101,10 @@ fn groups(people: &[Person]) -> Vec<(String, usize)> {
 }
 
 fn group_name(person: &Person) -> String {
-    match &person.tenant {
-        None => person.type_name().to_owned(),
-        Some(tenant) => format!("{} of {tenant}", person.type_name()),
+    match (&person.roles, &person.tenant) {
+        (Held::Named { .. }, _) => "Principals of the tests".to_owned(),
+        (_, None) => person.type_name().to_owned(),
+        (_, Some(tenant)) => format!("{} of {tenant}", person.type_name()),
     }
 }
 

@@ -8,15 +8,17 @@ use serde_json::{Map, Value as Json};
 use toml::{Spanned, Table, Value};
 
 use crate::bundle::Bundle;
+use crate::bundle::source::SourceFiles;
 use crate::jose::{TokenError, TrustedIssuer, VerifiedClaims};
 use crate::time::Timestamp;
 use crate::tools::claimant::{ClaimSet, Claimant, ClaimantError, Presented, Signature};
 
-use super::file::{ClaimsFile, FactsFile, Written};
+use super::SuiteErrors;
+use super::file::{ClaimsFile, FactsFile, PrincipalsFile, Written};
 use super::problems::{Problems, meant, meant_or_known, quoted};
 
 /// The file that all suites share.
-pub(super) const PRINCIPALS: &str = "tests/policies/principals.toml";
+pub const PRINCIPALS: &str = "tests/policies/principals.toml";
 
 /// Somebody who asks at one moment with one token, verified.
 #[derive(Debug)]
@@ -303,6 +305,53 @@ impl<'c, 'b> Callers<'c, 'b> {
     /// Checks what a case changes of a token.
     pub(super) fn check(&self, file: &str, changes: &Spanned<ClaimsFile>, problems: &mut Problems<'_>) {
         check_names(changes.get_ref(), file, self.bundle, problems);
+    }
+}
+
+/// The principals that all suites share, each with what the authorizer makes of its token at a moment; by their names.
+///
+/// # Errors
+/// [`SuiteErrors`]: what is wrong with the file.
+pub fn principals(
+    bundle: &Bundle,
+    files: &SourceFiles,
+    now: Timestamp,
+) -> Result<Vec<(String, Result<VerifiedClaims, TokenError>)>, SuiteErrors> {
+    let mut problems = Problems::new(files);
+    let mut verified = Vec::new();
+    match (files.text(PRINCIPALS), Claimant::new(bundle)) {
+        (None, _) => {
+            let help = "write one: `[principal.clara]`, then `issuer = \"…\"` and `roles = [\"…\"]`";
+            problems.error(PRINCIPALS, None, "there is no such file", help.to_owned());
+        }
+        (_, Err(error)) => problems.error(PRINCIPALS, None, format!("no token can be made: {error}"), None),
+        (Some(text), Ok(claimant)) => {
+            let file: Option<PrincipalsFile> = problems.toml(PRINCIPALS, text);
+            let declared = file.map(|file| {
+                let PrincipalsFile { principal, group, facts } = file;
+                Declared::read(PRINCIPALS, principal, group, facts, None, bundle, &mut problems)
+            });
+            let (own, shared) = (Declared::default(), declared.unwrap_or_default());
+            let known = Known { own: &own, shared: &shared };
+            let mut callers = Callers::new(bundle, &claimant);
+            let names = known.principals().map(|(name, _)| name);
+            let found: Vec<(&str, usize)> = names
+                .filter_map(|name| Some((name, callers.caller(known, name, None, now, &mut problems)?)))
+                .collect();
+            let callers = callers.into_vec();
+            verified.extend(
+                found.into_iter().filter_map(|(name, index)| {
+                    Some((name.to_owned(), callers.get(index)?.verified.clone()))
+                }),
+            );
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(verified),
+        false => {
+            let (errors, warnings) = problems.into_parts();
+            Err(SuiteErrors { errors, warnings })
+        }
     }
 }
 
