@@ -1,11 +1,12 @@
 //! Which grants no document for the whole API states, found before somebody is refused: documents for the principals that
 //! policies tell apart by their roles.
 //!
-//! A `User` and a `Client` get a document for each role that exists, for none and for all of them together; without a
-//! tenant, without scopes, and with empty values for the claims that the schema requires. Who has two roles of three, or a
-//! claim that a policy compares, can get another document, which can state less.
+//! A `User` and a `Client` get a document for each role that exists, for none, for all of them together and for those that
+//! a policy names together; without a tenant, without scopes, and with empty values for the claims that the schema
+//! requires. So does each principal of the policies' tests, with its tenant and its claims. Somebody else with a claim that
+//! a policy compares can get another document, which can state less.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::authorizer::Authorizer;
 use crate::bundle::Bundle;
@@ -13,12 +14,12 @@ use crate::bundle::deployment::{self, AnswerScope, Api};
 use crate::bundle::finding::{Code, Finding, Findings};
 use crate::bundle::policies::PolicyVersion;
 use crate::bundle::source::SourceFiles;
-use crate::entities::{EntityError, Principal};
+use crate::entities::{EntityError, EntityFactory, Principal};
 use crate::iam::{Compiled, WithheldCause};
-use crate::jose::ClaimValue;
+use crate::jose::{ClaimValue, VerifiedClaims};
 use crate::route::{Operation, OperationId, Segment};
 
-use super::people::{Held, Person};
+use super::people::{Held, KINDS, Person, type_name};
 use super::some_of;
 
 /// The region of the ARNs, which is not known here: the longest name, so that no document is longer than is said.
@@ -59,14 +60,19 @@ pub struct Unstated {
     pub finding: Finding,
 }
 
-/// The documents of each API whose answers are about the whole of it and are kept.
+/// The documents of each API whose answers are about the whole of it and are kept. `tested` are further principals that
+/// get one, by their names: those of the policies' tests.
 ///
 /// # Errors
 /// [`EntityError`], a defect of ours: what the schema declares can be made.
-pub fn check(authorizer: &Authorizer, files: &SourceFiles) -> Result<Vec<ApiDocuments>, EntityError> {
+pub fn check(
+    authorizer: &Authorizer,
+    files: &SourceFiles,
+    tested: &[(String, VerifiedClaims)],
+) -> Result<Vec<ApiDocuments>, EntityError> {
     let apis = authorizer.bundle().deployment().apis.iter();
     let kept = apis.filter(|api| api.scope == AnswerScope::Api && api.result_ttl_seconds > 0);
-    kept.map(|api| Ok(Tried::new(authorizer, api)?.report(authorizer.bundle(), files))).collect()
+    kept.map(|api| Ok(Tried::new(authorizer, api, tested)?.report(authorizer.bundle(), files))).collect()
 }
 
 /// Why a principal's document does not state what Cedar allows.
@@ -99,7 +105,11 @@ struct Tried<'b> {
 }
 
 impl<'b> Tried<'b> {
-    fn new(authorizer: &Authorizer, api: &'b Api) -> Result<Self, EntityError> {
+    fn new(
+        authorizer: &Authorizer,
+        api: &'b Api,
+        tested: &[(String, VerifiedClaims)],
+    ) -> Result<Self, EntityError> {
         let bundle = authorizer.bundle();
         let lacks = BTreeMap::new();
         let mut tried = Self { api, principals: 0, exact: 0, exact_but_for_collisions: 0, longest: 0, lacks };
@@ -110,7 +120,12 @@ impl<'b> Tried<'b> {
             if !versions.insert(&version.name) {
                 continue;
             }
-            for (who, principal) in principals(bundle, version)? {
+            let factory = EntityFactory::new(bundle.vocabulary(), &version.roles)?;
+            // Whose claims do not fit the schema has no document: its tests say so.
+            let tested = tested.iter().filter_map(|(name, claims)| {
+                Some((format!("{name} of the tests"), factory.principal(claims).ok()?))
+            });
+            for (who, principal) in principals(bundle, version)?.into_iter().chain(tested) {
                 if let Some(compiled) = authorizer.document((&api.name, stage), REGION, &principal) {
                     tried.add(&who, compiled.as_deref());
                 }
@@ -246,10 +261,30 @@ fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, P
         Held::One(role) => tried.contains(role.as_str()),
         Held::Nothing | Held::Everything | Held::Named { .. } => true,
     });
+    let sets = role_sets(version).into_iter().take(MAX_ROLES).flat_map(|roles| {
+        KINDS.map(|kind| {
+            let name = format!("a {} with roles {}", type_name(kind), roles.join(" and "));
+            Person { kind, roles: Held::Named { name, roles: roles.clone() }, tenant: None }
+        })
+    });
     people
+        .chain(sets)
         .map(|person| {
             let entity = person.entity("somebody", &attributes, bundle.vocabulary(), &version.roles)?;
             Ok((person.to_string(), entity))
         })
         .collect()
+}
+
+/// The roles that one policy names together, where they are not all: it tells apart who has them.
+fn role_sets(version: &PolicyVersion) -> BTreeSet<Vec<String>> {
+    let every = version.roles.names().count();
+    let named = version.policies().policies().map(|policy| {
+        let literals = policy.entity_literals().into_iter();
+        let roles = literals.filter(|literal| literal.type_name().to_string() == "Role");
+        let names: BTreeSet<String> =
+            roles.map(|role| AsRef::<str>::as_ref(role.id().unescaped()).to_owned()).collect();
+        names.into_iter().collect::<Vec<String>>()
+    });
+    named.filter(|roles| roles.len() > 1 && roles.len() < every).collect()
 }

@@ -11,7 +11,7 @@ use cedar_gate::bundle::finding::{Code, Finding, Severity};
 use cedar_gate::bundle::propagation::Delay;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::bundle::{self, Bundle, ROUTES_SCHEMA};
-use cedar_gate::jose::TrustedIssuer;
+use cedar_gate::jose::{TrustedIssuer, VerifiedClaims};
 use cedar_gate::tools::cache_safety::{self, CacheFinding};
 use cedar_gate::tools::whole_api::{self, ApiDocuments, Unstated};
 use cedar_gate::tools::{format, github, lint, sarif};
@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use crate::format::{FormatName, Known};
 use crate::shell::{self, Answer, Failure, Readers};
+use crate::tested;
 
 /// The form of `--format json`.
 const SCHEMA: &str = "cedar-gate/check/2";
@@ -97,8 +98,8 @@ Where the gateway keeps answers (result_ttl_seconds above 0) it says which polic
 kept answer the wrong one, by which fact, for which operations, and what to do: an error where a
 request could be allowed that Cedar denies, a warning where one can be denied that Cedar allows.
 So that nobody is surprised by the second, documents about the whole API are made for a User and a
-Client without a role, with each role (of the first 32) and with all of them, and what Cedar allows
-and they do not is listed.
+Client without a role, with each role (of the first 32), with those that a policy names together and
+with all of them, and for each principal of the tests; what Cedar allows and they do not is listed.
 
 --format json    `ok`, `bundle` (its digest), `counts` by severity, `findings`, `documents`, `delays`;
                  of a finding: `code`, `slug`, `severity`, `file`, `line`, `column`, `end_line`,
@@ -336,7 +337,7 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     if args.fix && fix(root, &files)? {
         files = shell::read_files(root)?;
     }
-    let checked = Checked::of(&files, &allowed)?;
+    let checked = Checked::of(root, &files, &allowed)?;
     let counts = Counts::of(&checked.findings);
     let is_ok = counts.error == 0
         && match (args.deny, args.deny_warnings) {
@@ -414,7 +415,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn of(files: &SourceFiles, allowed: &BTreeSet<Code>) -> Result<Self, Failure> {
+    fn of(root: &Path, files: &SourceFiles, allowed: &BTreeSet<Code>) -> Result<Self, Failure> {
         let bundle = match Bundle::load(files) {
             Ok(bundle) => bundle,
             Err(errors) => {
@@ -426,7 +427,10 @@ impl Checked {
         let failed = |error: &dyn std::fmt::Display| Failure::Message(error.to_string());
         let authorizer = Authorizer::new(bundle).map_err(|error| failed(&error))?;
         let kept = cache_safety::check(&authorizer, files).map_err(|error| failed(&error))?;
-        let mut documents = whole_api::check(&authorizer, files).map_err(|error| failed(&error))?;
+        let tested = tested::principals(authorizer.bundle(), root)?;
+        let tested = tested.into_iter().filter_map(|(name, verified)| Some((name, verified.ok()?)));
+        let tested: Vec<(String, VerifiedClaims)> = tested.collect();
+        let mut documents = whole_api::check(&authorizer, files, &tested).map_err(|error| failed(&error))?;
         let lints = lint::check(authorizer.bundle(), files).map_err(|error| failed(&error))?;
         let unstated = documents.iter_mut().flat_map(|documents| std::mem::take(&mut documents.unstated));
         let mut findings: Vec<Found> = kept.into_iter().map(Found::Cache).collect();

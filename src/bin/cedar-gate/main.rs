@@ -18,6 +18,7 @@ mod revoke;
 mod routes;
 mod shell;
 mod test;
+mod tested;
 mod token;
 
 use std::path::PathBuf;

@@ -11,7 +11,6 @@ use cedar_gate::route::{Operation, OperationId};
 use cedar_gate::tools::desk::Desk;
 use cedar_gate::tools::matrix::{Cell, Facts, Matrix, May, Part, csv, lines, markdown, page};
 use cedar_gate::tools::people::{Held, Person, named_tenants};
-use cedar_gate::tools::suite::{self, PRINCIPALS};
 use comfy_table::{CellAlignment, Color, LineStyle, Table, TableStyle};
 use owo_colors::OwoColorize;
 use serde::Serialize;
@@ -19,6 +18,7 @@ use similar::TextDiff;
 
 use crate::format::{FormatName, Known};
 use crate::shell::{self, Answer, Failure, Readers};
+use crate::tested;
 
 /// The form of `--format json`.
 const SCHEMA: &str = "cedar-gate/matrix/1";
@@ -183,21 +183,9 @@ fn is_role(glob: &Glob, person: &Person) -> bool {
 }
 
 /// The principals of the tests, as the authorizer would know them; who is not believed is told of.
-#[expect(clippy::disallowed_methods, reason = "the command line is where files are read")]
 fn principals(desk: &Desk<'_>, root: &Path) -> Result<Vec<(Person, Principal)>, Failure> {
-    let mut files = shell::read_files(root)?;
-    if let Ok(bytes) = fs::read(root.join(PRINCIPALS)) {
-        files.insert(PRINCIPALS, bytes);
-    }
-    let found = match suite::principals(desk.bundle(), &files, shell::now()?) {
-        Ok(found) => found,
-        Err(errors) => {
-            shell::talk(shell::snippets(&errors.errors, &files).trim_end());
-            return Err(Failure::Message(format!("{PRINCIPALS} cannot be used")));
-        }
-    };
     let mut principals = Vec::new();
-    for (name, verified) in found {
+    for (name, verified) in tested::principals(desk.bundle(), root)? {
         let claims = match verified {
             Ok(claims) => claims,
             Err(error) => {
