@@ -38,12 +38,12 @@ fn annotation(finding: &Finding, files: &SourceFiles, folder: &str) -> String {
 }
 
 /// A message: what would end the command is escaped.
-fn data(text: &str) -> String {
+pub(super) fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// The value of a property: what would begin the next one, too.
-fn property(text: &str) -> String {
+pub(super) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 

@@ -257,7 +257,7 @@ fn every_kind_of_api_is_asked_as_its_gateway_asks() {
     let of_another = everything.replace("$connect", "GET /orders");
     files.insert("tests/policies/everything.toml", of_another);
     let errors = Suites::load(&bundle, &files, false).unwrap_err().errors;
-    let expected = "tests/policies/everything.toml:6:10: API `chat` is never asked about `GET /orders` (it is asked about `$connect`)";
+    let expected = "tests/policies/everything.toml:6:10: CG1101: API `chat` is never asked about `GET /orders` (it is asked about `$connect`)";
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
 }
 
@@ -298,7 +298,7 @@ fn no_name_breaks_a_report() {
         tap.lines().filter(|line| line.starts_with("ok ") || line.starts_with("not ok ")).collect();
     assert!(tap.contains("\n1..3\n") && verdicts.len() == 3, "{tap}");
     assert!(verdicts.iter().all(|line| !line.replace("\\#", "").contains('#')), "{tap}");
-    let github = report::github(&report);
+    let github = report::github(&report, "");
     let commands: Vec<&str> = github.lines().collect();
     assert_eq!(commands.len(), 3, "{github}");
     assert!(

@@ -373,7 +373,7 @@ fn allowed(name: &str) -> Result<Code, Failure> {
 }
 
 /// The bundle's folder, from where the reader of a report stands; empty where that is the same.
-fn folder(root: &Path) -> String {
+pub(crate) fn folder(root: &Path) -> String {
     let folder = root.to_string_lossy().replace('\\', "/");
     folder.trim_start_matches("./").trim_end_matches('.').to_owned()
 }

@@ -10,12 +10,14 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::finding::Finding;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::fetch;
+use cedar_gate::tools::github;
 use cedar_gate::tools::suite::report::{self, CaseReport, Golden, Report};
 use cedar_gate::tools::suite::{Filter, FilterTerm, RunOptions, SuiteErrors, Suites};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
+use crate::check;
 use crate::format::{FormatName, Known};
 use crate::shell::{self, Answer, Failure};
 
@@ -112,6 +114,7 @@ struct JsonReport<'a> {
 
 #[derive(Serialize)]
 struct FindingReport<'a> {
+    code: &'static str,
     file: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
@@ -125,8 +128,8 @@ struct FindingReport<'a> {
 impl<'a> From<&'a Finding> for FindingReport<'a> {
     fn from(finding: &'a Finding) -> Self {
         let (line, column) = finding.position.unzip();
-        let help = finding.help.as_deref();
-        Self { file: &finding.file, line, column, message: &finding.message, help }
+        let (code, help) = (finding.code.number(), finding.help.as_deref());
+        Self { code, file: &finding.file, line, column, message: &finding.message, help }
     }
 }
 
@@ -175,14 +178,14 @@ fn once(root: &Path, form: Form, args: &Args) -> Result<Answer, Failure> {
     }
     let suites = match Suites::load(&bundle, &files, args.update) {
         Ok(suites) => suites,
-        Err(errors) => return broken(&errors, &bundle, &files, form),
+        Err(errors) => return broken(&errors, &bundle, &files, form, &check::folder(root)),
     };
     let filter = Filter::new(args.filter.clone());
     let report = execute(&suites, &filter, args)?;
     if args.update {
         return update(root, form, args, &report);
     }
-    show(&report, &suites, &bundle, &files, form, args)?;
+    show(&report, &suites, (&bundle, &files), form, args, &check::folder(root))?;
     Ok(if report.is_ok() { Answer::Yes } else { Answer::No })
 }
 
@@ -214,7 +217,13 @@ fn execute(suites: &Suites<'_>, filter: &Filter, args: &Args) -> Result<Report, 
 const WORTH_A_BAR: usize = 2_000;
 
 /// The tests themselves do not hold together.
-fn broken(errors: &SuiteErrors, bundle: &Bundle, files: &SourceFiles, form: Form) -> Result<Answer, Failure> {
+fn broken(
+    errors: &SuiteErrors,
+    bundle: &Bundle,
+    files: &SourceFiles,
+    form: Form,
+    folder: &str,
+) -> Result<Answer, Failure> {
     match form {
         Form::Json => {
             let report = JsonReport {
@@ -226,7 +235,10 @@ fn broken(errors: &SuiteErrors, bundle: &Bundle, files: &SourceFiles, form: Form
             };
             shell::print_json(SCHEMA, &report)?;
         }
-        Form::Github => shell::print(&shell::printable(&annotations(&errors.errors, "error")))?,
+        Form::Github => {
+            let findings: Vec<&Finding> = errors.warnings.iter().chain(&errors.errors).collect();
+            shell::print(&shell::printable(&github::annotations(&findings, files, folder)))?;
+        }
         Form::Tap => shell::print("TAP version 14\nBail out! the tests do not hold together\n")?,
         Form::Text | Form::Junit | Form::Markdown => {}
     }
@@ -239,26 +251,14 @@ fn broken(errors: &SuiteErrors, bundle: &Bundle, files: &SourceFiles, form: Form
     Ok(Answer::Unanswered)
 }
 
-/// Commands of GitHub Actions that annotate the lines of findings.
-fn annotations(findings: &[Finding], level: &str) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let line = |finding: &Finding| {
-        let place =
-            finding.position.map(|(line, column)| format!(",line={line},col={column}")).unwrap_or_default();
-        let help = finding.help.as_ref().map(|help| format!("%0A{}", data(help))).unwrap_or_default();
-        let file = data(&finding.file).replace(':', "%3A").replace(',', "%2C");
-        format!("::{level} file={file}{place}::{}{help}\n", data(&finding.message))
-    };
-    findings.iter().map(line).collect()
-}
-
+/// Writes a report in the form that was asked for, and its summary.
 fn show(
     report: &Report,
     suites: &Suites<'_>,
-    bundle: &Bundle,
-    files: &SourceFiles,
+    (bundle, files): (&Bundle, &SourceFiles),
     form: Form,
     args: &Args,
+    folder: &str,
 ) -> Result<(), Failure> {
     match form {
         Form::Text => shell::print(&tree(report, args.verbose))?,
@@ -275,7 +275,8 @@ fn show(
         Form::Junit => shell::print(&report::junit(report).map_err(Failure::Message)?)?,
         Form::Tap => shell::print(&shell::printable(&report::tap(report)))?,
         Form::Github => {
-            let text = annotations(&suites.warnings, "warning") + &report::github(report);
+            let warnings: Vec<&Finding> = suites.warnings.iter().collect();
+            let text = github::annotations(&warnings, files, folder) + &report::github(report, folder);
             shell::print(&shell::printable(&text))?;
         }
         Form::Markdown => shell::print(&shell::printable(&report::markdown(report)))?,

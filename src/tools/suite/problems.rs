@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
+pub(super) use crate::bundle::finding::meant;
 use crate::bundle::finding::{Code, Finding, Findings};
 use crate::bundle::source::SourceFiles;
 
@@ -64,16 +65,6 @@ pub(super) fn meant_key(message: &str) -> Option<String> {
     let (unknown, known) = message.strip_prefix("unknown field `")?.split_once('`')?;
     let known = known.split('`').skip(1).step_by(2);
     meant(unknown, known).map(|meant| format!("did you mean `{meant}`?"))
-}
-
-/// The name among `known` that was meant, as far as it can be guessed: where a letter is missing, added, changed or
-/// swapped, in a long name a few.
-pub(super) fn meant<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let lower = written.to_lowercase();
-    let near =
-        known.into_iter().map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name));
-    let (distance, name) = near.min()?;
-    (distance <= (written.chars().count() / 3).min(4)).then_some(name)
 }
 
 /// `did you mean …?`, or else which names there are.

@@ -5,6 +5,8 @@ use quick_xml::writer::Writer;
 use serde::Serialize;
 
 use super::expect::{Got, Mismatch};
+use crate::tools::github::{data, property};
+use crate::tools::sarif::path_from;
 
 /// What came of a run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -282,19 +284,17 @@ pub fn tap(report: &Report) -> String {
     text
 }
 
-/// Commands of GitHub Actions that annotate the lines of the cases that failed.
+/// Commands of GitHub Actions that annotate the lines of the cases that failed. `folder` is the bundle's, from where its
+/// reader's paths begin; empty for the same.
 #[must_use]
-pub fn github(report: &Report) -> String {
-    // Toolkit, `command.ts`: `%`, line ends, and in properties also `:` and `,` are escaped.
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+pub fn github(report: &Report, folder: &str) -> String {
     let mut text = String::new();
     for (suite, case, test, failure) in report.failures() {
         let title = format!("{} / {}", suite.name, case.name);
         let lines = failure.lines().join("\n");
         text += &format!(
             "::error file={},line={},col={},title={}::{}\n",
-            property(&suite.file),
+            property(&path_from(folder, &suite.file)),
             case.line,
             case.column,
             property(&title),
