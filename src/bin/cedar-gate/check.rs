@@ -427,7 +427,7 @@ impl Checked {
         let failed = |error: &dyn std::fmt::Display| Failure::Message(error.to_string());
         let authorizer = Authorizer::new(bundle).map_err(|error| failed(&error))?;
         let kept = cache_safety::check(&authorizer, files).map_err(|error| failed(&error))?;
-        let tested = tested::principals(authorizer.bundle(), root)?;
+        let tested = tested::principals(authorizer.bundle(), root, shell::now()?)?;
         let tested = tested.into_iter().filter_map(|(name, verified)| Some((name, verified.ok()?)));
         let tested: Vec<(String, VerifiedClaims)> = tested.collect();
         let mut documents = whole_api::check(&authorizer, files, &tested).map_err(|error| failed(&error))?;

@@ -8,6 +8,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::entities::Principal;
 use cedar_gate::grants::{Glob, GlobPart};
 use cedar_gate::route::{Operation, OperationId};
+use cedar_gate::time::Timestamp;
 use cedar_gate::tools::desk::Desk;
 use cedar_gate::tools::matrix::{Cell, Facts, Matrix, May, Part, csv, lines, markdown, page};
 use cedar_gate::tools::people::{Held, Person, named_tenants};
@@ -50,6 +51,9 @@ pub(crate) struct Args {
     /// Show the principals of tests/policies/principals.toml instead, each with its own claims.
     #[arg(long, conflicts_with = "roles")]
     principals: bool,
+    /// The moment at which their tokens are verified: RFC 3339, or seconds since the epoch. Without it, the clock.
+    #[arg(long, value_name = "TIME", requires = "principals")]
+    now: Option<Timestamp>,
     /// Compare with the matrix that was reviewed, and show what differs.
     #[arg(long, conflicts_with_all = ["write", "roles", "routes", "principals"])]
     check: bool,
@@ -62,11 +66,12 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-Asks, for each operation of the route table, what the policies say to a User and to a Client without a
-role, with each role alone (and what it includes), and with every role; where policies name tenants,
-to each of these in that tenant too. A cell is allow, deny, or the condition that is left when that
-much is known: Cedar that you could paste into a policy. Who has two roles of three is none of them:
---principals shows those of your tests instead, whose roles, tenant and claims are known.
+Asks, for each operation of the route table, what the policies say to a User and to a Client
+without a role, with each role alone (and what it includes), and with every role; where policies
+name tenants, to each of these in that tenant too. A cell is allow, deny, or the condition that
+is left when that much is known: Cedar that you could paste into a policy. Who has two roles of
+three is none of them: --principals shows those of your tests instead, whose roles, tenant and
+claims are known.
 
 Formats: text (a table; a list where it would be wider than 12 columns), markdown, csv (a line a
 cell), json, html: one page that needs nothing else, with a filter; a click on a cell shows the
@@ -75,7 +80,8 @@ policies behind it.
 The reviewed matrix stands in tests/policies/matrix.md. --check says in what the policies grant
 something else now: a difference is an access change that nobody has looked at.
 
-Exit codes: 0 shown, written, or in step; 1 out of step with the reviewed matrix; 2 could not answer.
+Exit codes: 0 shown, written, or in step; 1 out of step with the reviewed matrix; 2 could not
+answer.
 
 Examples:
   cedar-gate matrix
@@ -147,7 +153,7 @@ fn matrix(desk: &Desk<'_>, root: &Path, args: &Args) -> Result<Matrix, Failure> 
             || operation.is_some_and(|operation| routes.iter().any(|glob| is_route(glob, operation)))
     };
     let matrix = match args.principals {
-        true => Matrix::of_principals(desk, principals(desk, root)?, &is_asked),
+        true => Matrix::of_principals(desk, principals(desk, root, args.now)?, &is_asked),
         false => Matrix::new(desk, people.clone(), &is_asked),
     };
     let matrix = matrix.map_err(|error| Failure::Message(error.to_string()))?;
@@ -183,9 +189,14 @@ fn is_role(glob: &Glob, person: &Person) -> bool {
 }
 
 /// The principals of the tests, as the authorizer would know them; who is not believed is told of.
-fn principals(desk: &Desk<'_>, root: &Path) -> Result<Vec<(Person, Principal)>, Failure> {
+fn principals(
+    desk: &Desk<'_>,
+    root: &Path,
+    now: Option<Timestamp>,
+) -> Result<Vec<(Person, Principal)>, Failure> {
+    let now = now.map_or_else(shell::now, Ok)?;
     let mut principals = Vec::new();
-    for (name, verified) in tested::principals(desk.bundle(), root)? {
+    for (name, verified) in tested::principals(desk.bundle(), root, now)? {
         let claims = match verified {
             Ok(claims) => claims,
             Err(error) => {

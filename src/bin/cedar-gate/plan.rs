@@ -35,23 +35,24 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-OLD and NEW are looked for in this order: a version of the policies in the bundle (v1), a folder with
-policies/ and schema/ in it, whatever `git rev-parse` knows. `git:REV` is a revision in any case, and
-./NAME a folder. A revision is read from git's store; the working tree stays as it is. Of a folder or
-a revision the version counts that is active in each stage.
+OLD and NEW are looked for in this order: a version of the policies in the bundle (v1), a folder
+with policies/ and schema/ in it, whatever `git rev-parse` knows. `git:REV` is a revision in any
+case, and ./NAME a folder. A revision is read from git's store; the working tree stays as it is.
+Of a folder or a revision the version counts that is active in each stage.
 
 First what was written: policies by their @id (layout, comments and order do not count), roles,
-operations, issuers. Then what it makes of access, for the same people as in `cedar-gate matrix`:
-each operation that some may do more with, then less, with the condition before and after, and a
-request that both sides were asked. allow to deny and deny to allow are exact. Where conditions
-differ, requests are made of the values that they name and decided by both sides; what is found is
-certain, that nothing is found is no proof, and the plan says how many cells that concerns.
+operations, issuers. Then what it makes of access, for the same people as in `cedar-gate
+matrix`: each operation that some may do more with, then less, with the condition before and
+after, and a request that both sides were asked. allow to deny and deny to allow are exact.
+Where conditions differ, requests are made of the values that they name and decided by both
+sides; what is found is certain, that nothing is found is no proof, and the plan says how many
+cells that concerns.
 
-The verdict is one of same, narrower, wider, both. An issuer whose file says something else counts as
-both: whose tokens are believed is not compared.
+The verdict is one of same, narrower, wider, both. An issuer whose file says something else
+counts as both: whose tokens are believed is not compared.
 
-Exit codes: 0 answered; 1 --fail-on is met (widen: wider or both; any: not the same, or something
-changed that is not compared); 2 could not answer.
+Exit codes: 0 answered; 1 --fail-on is met (widen: wider or both; any: not the same, or
+something changed that is not compared); 2 could not answer.
 
 Examples:
   cedar-gate plan v1 v2

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use cedar_gate::bundle::Bundle;
 use cedar_gate::jose::{TokenError, VerifiedClaims};
+use cedar_gate::time::Timestamp;
 use cedar_gate::tools::suite::{self, PRINCIPALS};
 
 use crate::shell::{self, Failure};
@@ -15,13 +16,14 @@ use crate::shell::{self, Failure};
 pub(crate) fn principals(
     bundle: &Bundle,
     root: &Path,
+    now: Timestamp,
 ) -> Result<Vec<(String, Result<VerifiedClaims, TokenError>)>, Failure> {
     let mut files = shell::read_files(root)?;
     match fs::read(root.join(PRINCIPALS)) {
         Ok(bytes) => files.insert(PRINCIPALS, bytes),
         Err(_) => return Ok(Vec::new()),
     }
-    suite::principals(bundle, &files, shell::now()?).map_err(|errors| {
+    suite::principals(bundle, &files, now).map_err(|errors| {
         shell::talk(shell::snippets(&errors.errors, &files).trim_end());
         Failure::Message(format!("{PRINCIPALS} cannot be used"))
     })
