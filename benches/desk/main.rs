@@ -23,7 +23,7 @@ use cedar_gate::tools::desk::Desk;
 use cedar_gate::tools::matrix::{Facts, Matrix, csv, markdown, page};
 use cedar_gate::tools::people::{Person, named_tenants};
 use cedar_gate::tools::plan::{Effort, Plan, Side};
-use cedar_gate::tools::{cache_safety, whole_api};
+use cedar_gate::tools::{cache_safety, lint, whole_api};
 use cedar_policy as cedar;
 
 use crate::large::Size;
@@ -92,7 +92,13 @@ fn check(files: &SourceFiles) -> String {
     let authorizer = Authorizer::new(load(files)).expect("the bundle can be asked");
     let kept = cache_safety::check(&authorizer, files).expect("cache safety is checked");
     let documents = whole_api::check(&authorizer, files, &[]).expect("documents are made");
-    format!("{} findings about kept answers, {} APIs with documents", kept.len(), documents.len())
+    let lints = lint::check(authorizer.bundle(), files).expect("the policies are looked into");
+    format!(
+        "{} findings about kept answers, {} APIs with documents, {} lints",
+        kept.len(),
+        documents.len(),
+        lints.len()
+    )
 }
 
 fn matrix(bundle: &Bundle, files: &SourceFiles) -> String {

@@ -220,7 +220,7 @@ fn a_removed_operation_is_narrower_and_a_removed_role_takes_what_it_gave() {
     let without = changed(
         without,
         "policies/v1/orders.cedar",
-        "@id(\"admins-cancel-orders\")\n@description(\"Cancelling is for admins.\")\npermit (principal in Role::\"admin\", action == Action::\"DELETE /orders/{orderId}\", resource);\n",
+        "@id(\"admins-cancel-orders\")\n@description(\"Cancelling is for admins.\")\npermit (\n  principal in Role::\"admin\",\n  action == Action::\"DELETE /orders/{orderId}\",\n  resource\n);\n",
         "",
     );
     let without =
