@@ -10,19 +10,21 @@ mod asked;
 mod documents;
 mod known;
 mod rejection;
+mod shadow;
 mod stages;
 mod whole;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::arn::Verb;
 use crate::bundle::Bundle;
-use crate::bundle::deployment::{AnswerScope, Api, ApiKind, LogAllow};
+use crate::bundle::deployment::{AnswerScope, Api, ApiKind, Log, LogFacts, LogShare};
 use crate::context::AuthorizerContext;
-use crate::context::contract::{ContextFacts, fill, safe_text};
+use crate::context::contract::{ContextFacts, Provenance, fill, fill_refusal, safe_text};
 use crate::credential;
 use crate::decision::{Decision, Effect};
 use crate::entities::{EntityFactory, HttpFacts, Principal, principal_id};
@@ -31,6 +33,7 @@ use crate::grants::{GrantError, GrantPlan, VolatileRead};
 use crate::iam::{Compiled, IamPolicy, ResourceArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
+use crate::record::facts::{RecordedFacts, RecordedPath};
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
 use crate::route::{Operation, OperationId, PathTemplate, RouteMatch};
@@ -40,6 +43,7 @@ use asked::Asked;
 use documents::Documents;
 use known::{Believed, KnownTokens};
 use rejection::Rejection;
+pub use shadow::ShadowQuestion;
 pub use stages::PrepareError;
 use stages::Stages;
 use whole::Document;
@@ -69,6 +73,8 @@ pub struct Answered {
     pub token_known: bool,
     /// The document that the answer is made of, where it speaks of the whole API.
     pub document: Option<UsedDocument>,
+    /// What the stage's shadow version is to be asked once the answer is given: see [`Authorizer::ask_shadow`].
+    pub shadow: Option<ShadowQuestion>,
 }
 
 /// A whole-API document.
@@ -111,6 +117,14 @@ struct Question<'q> {
     asked: &'q Asked<'q>,
     evidence: Evidence<'q>,
     now: Timestamp,
+    noted: &'q Noted,
+}
+
+/// What is found out on the way to an answer and wanted after it: by the record, and by the shadow.
+#[derive(Default)]
+struct Noted {
+    claims: OnceCell<Arc<VerifiedClaims>>,
+    decided: OnceCell<(Option<RequestPath>, Decision)>,
 }
 
 /// The decision on the asked request.
@@ -150,10 +164,10 @@ impl Authorizer {
         fail_closed(self.bundle.digest(), now, || self.decide(event, evidence, now))
     }
 
-    /// Which allows leave a record.
+    /// What is logged.
     #[must_use]
-    pub fn log_allow(&self) -> LogAllow {
-        self.bundle.deployment().log_allow
+    pub fn log(&self) -> Log {
+        self.bundle.deployment().log
     }
 
     /// The document for a principal that asks a stage of an API in `region`, compiled anew; `None` where there is no such
@@ -229,7 +243,10 @@ impl Authorizer {
         record.api = Some(asked.api.name.clone());
         record.stage = Some(asked.stage_name.to_owned());
         record.policy_version = Some(asked.stage.version.name.clone());
-        let question = Question { event: &event, asked: &asked, evidence, now };
+        record.policy_digest = Some(asked.stage.version.digest.clone());
+        record.verb = Some(asked.verb.to_string());
+        let noted = Noted::default();
+        let question = Question { event: &event, asked: &asked, evidence, now, noted: &noted };
         let Judged { verdict, token_known, document } = match asked.api.scope {
             AnswerScope::Request => self.judge_request(&question, &mut record),
             AnswerScope::Api => self.judge_api(&question, &mut record),
@@ -238,7 +255,8 @@ impl Authorizer {
             Ok(verdict) => (verdict, None),
             Err(mut rejection) => {
                 let need = rejection.need.take();
-                (reject(rejection, &asked, &mut record), need)
+                let context = self.refusal_context(&asked);
+                (reject(rejection, &asked, context, &mut record), need)
             }
         };
         let reply = reply(wire_form(asked.api, event.kind()), &verdict);
@@ -247,7 +265,36 @@ impl Authorizer {
             record.set_outcome(Outcome::Fault, "internal");
             record.detail = Some(message.clone());
         }
-        Answered { reply, record, need, token_known, document }
+        let shadow = self.note_decision(&question, &mut record);
+        Answered { reply, record, need, token_known, document, shadow }
+    }
+
+    /// What is wanted of a decision after the answer: facts for the record, a question for the shadow.
+    fn note_decision(&self, question: &Question<'_>, record: &mut DecisionRecord) -> Option<ShadowQuestion> {
+        let Question { event, asked, now, noted, .. } = *question;
+        let (claims, (path, decision)) = noted.claims.get().zip(noted.decided.get())?;
+        let log = self.log();
+        // The shell draws the sample; zero is the number that every share but none takes.
+        let is_recorded = log.facts != LogFacts::None && record.wanted(log.allow, 0);
+        let shadow = asked.stage.shadow.as_ref().filter(|_| log.shadow != LogShare::None);
+        if !is_recorded && shadow.is_none() {
+            return None;
+        }
+        let factory = &asked.stage.factory;
+        let facts = http_facts(event, factory, now);
+        if is_recorded {
+            record.path = path.as_ref().and_then(|path| RecordedPath::new(path.as_str(), log.facts));
+            record.facts = RecordedFacts::new(factory.facts(claims, &facts), log.facts);
+        }
+        shadow.map(|_| ShadowQuestion {
+            api: asked.api.name.clone(),
+            stage: asked.stage_name.to_owned(),
+            verb: asked.verb.clone(),
+            path: path.clone(),
+            claims: Arc::clone(claims),
+            facts,
+            decision: decision.clone(),
+        })
     }
 
     /// The answer about the asked request alone.
@@ -258,7 +305,7 @@ impl Authorizer {
         let token_known = identified.as_ref().is_ok_and(|(_, token)| token.known);
         let verdict = identified.and_then(|(path, token)| {
             let claims = token.claims.as_ref();
-            describe_claims(claims, record);
+            describe_claims(&token.claims, question, record);
             let principal = principal(claims, question)?;
             self.decide_on(question, principal, path.as_ref(), record)
                 .and_then(|decided| self.answer_by(&decided.decision, claims, question.asked, record))
@@ -278,11 +325,11 @@ impl Authorizer {
         &self,
         question: &Question<'_>,
         principal: Principal,
-        path: Option<&RequestPath>,
+        asked_path: Option<&RequestPath>,
         record: &mut DecisionRecord,
     ) -> Result<Decided, Rejection> {
         let Question { event, asked, now, .. } = *question;
-        let matched = self.route(event, asked, path)?;
+        let matched = self.route(event, asked, asked_path)?;
         let operation = matched.operation();
         record.action = Some(operation.name().to_owned());
         record.route = Some(operation.template().to_string());
@@ -293,15 +340,15 @@ impl Authorizer {
             true => http_facts(event, &asked.stage.factory, now),
             false => HttpFacts::default(),
         };
-        let path = path.map_or("", RequestPath::as_str);
+        let path = asked_path.map_or("", RequestPath::as_str);
         record.principal = Some(principal.uid().to_string());
         let request = (asked.stage.factory)
             .request(principal, entities, &matched, path, facts)
             .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
         let decision = slice.decide(&request, &asked.stage.version);
+        let _ = question.noted.decided.set((asked_path.cloned(), decision.clone()));
         record.policies = decision.determining().to_vec();
-        record.policy_errors =
-            decision.errors().iter().map(|error| format!("{}: {}", error.policy, error.message)).collect();
+        record.policy_errors = decision.errors().iter().map(ToString::to_string).collect();
         Ok(Decided { decision, operation: operation.id() })
     }
 
@@ -359,7 +406,7 @@ impl Authorizer {
         match decision.effect() {
             Effect::Deny => {
                 record.set_outcome(Outcome::Deny, denial(decision));
-                let mut context = AuthorizerContext::new();
+                let mut context = self.refusal_context(asked);
                 if let Some(message) = decision.deny_message() {
                     context.set_deny_message(message);
                 }
@@ -389,6 +436,20 @@ impl Authorizer {
         }
     }
 
+    /// By what is answered.
+    fn provenance<'a>(&'a self, asked: &Asked<'a>) -> Provenance<'a> {
+        Provenance {
+            policy_version: &asked.stage.version.name,
+            policy_digest: &asked.stage.version.digest,
+            bundle_digest: self.bundle.digest(),
+        }
+    }
+
+    /// What is told with a refusal.
+    fn refusal_context(&self, asked: &Asked<'_>) -> AuthorizerContext {
+        fill_refusal(&self.bundle.deployment().context, &self.provenance(asked))
+    }
+
     /// What a caller is told with a document that allows something: who it is, to the gateway and to the integration.
     fn answer_with_policy(
         &self,
@@ -397,12 +458,7 @@ impl Authorizer {
         policy: Option<IamPolicy>,
     ) -> Result<Answer, Rejection> {
         let principal_id = safe_text(&principal_id(claims));
-        let facts = ContextFacts {
-            claims,
-            principal_id: &principal_id,
-            policy_version: &asked.stage.version.name,
-            bundle_digest: self.bundle.digest(),
-        };
+        let facts = ContextFacts { claims, principal_id: &principal_id, provenance: self.provenance(asked) };
         let context = fill(&self.bundle.deployment().context, &facts)
             .map_err(|error| Rejection::deny("context_too_large", error.to_string()))?;
         let usage_identifier_key = claims
@@ -469,7 +525,8 @@ fn facts<'e>(names: &[String], find: impl Fn(&str) -> Option<Cow<'e, str>>) -> V
     names.iter().filter_map(|name| Some((name.clone(), find(name)?.into_owned()))).collect()
 }
 
-fn describe_claims(claims: &VerifiedClaims, record: &mut DecisionRecord) {
+fn describe_claims(claims: &Arc<VerifiedClaims>, question: &Question<'_>, record: &mut DecisionRecord) {
+    let _ = question.noted.claims.set(Arc::clone(claims));
     record.tenant = claims.tenant().map(str::to_owned);
     record.roles = claims.roles().to_vec();
     record.token = Some(TokenRecord {
@@ -482,7 +539,12 @@ fn describe_claims(claims: &VerifiedClaims, record: &mut DecisionRecord) {
 }
 
 /// The answer to a request that got no decision: it names the stage as a whole, and nothing that the client wrote.
-fn reject(rejection: Rejection, asked: &Asked<'_>, record: &mut DecisionRecord) -> Verdict {
+fn reject(
+    rejection: Rejection,
+    asked: &Asked<'_>,
+    context: AuthorizerContext,
+    record: &mut DecisionRecord,
+) -> Verdict {
     record.set_outcome(rejection.outcome, rejection.reason);
     record.detail = Some(rejection.detail.clone());
     let policy = asked.resource.as_ref().map(|asked_for| IamPolicy::deny_stage(asked_for.stage.clone()));
@@ -490,7 +552,7 @@ fn reject(rejection: Rejection, asked: &Asked<'_>, record: &mut DecisionRecord) 
         Outcome::Deny => Verdict::Deny(Answer {
             principal_id: rejection.principal_id.unwrap_or_else(|| "anonymous".to_owned()),
             policy,
-            context: AuthorizerContext::new(),
+            context,
             usage_identifier_key: None,
         }),
         Outcome::Unauthorized => Verdict::Unauthorized(Refusal { policy, reason: rejection.detail }),
@@ -515,7 +577,7 @@ fn fault(mut record: DecisionRecord, reason: &'static str, detail: String) -> An
     let reply = reply(WireForm::Simple, &Verdict::Fault(detail.clone()));
     record.set_outcome(Outcome::Fault, reason);
     record.detail = Some(detail);
-    Answered { reply, record, need: None, token_known: false, document: None }
+    Answered { reply, record, need: None, token_known: false, document: None, shadow: None }
 }
 
 fn wire_form(api: &Api, event: EventKind) -> WireForm {
@@ -560,6 +622,7 @@ mod tests {
             need: None,
             token_known: false,
             document: None,
+            shadow: None,
         };
         assert_eq!(fail_closed("", Timestamp::from_unix_seconds(2), denied).reply, Reply::Unauthorized);
     }

@@ -155,6 +155,18 @@ impl Bundle {
         self.policies.get(self.versions.active(api, stage)?)
     }
 
+    /// The version that is evaluated beside the active one there, where versions.toml names one.
+    #[must_use]
+    pub fn shadow(&self, api: &str, stage: &str) -> Option<&Arc<PolicyVersion>> {
+        self.policies.get(self.versions.shadow(api, stage)?)
+    }
+
+    /// Which version decides which stage.
+    #[must_use]
+    pub fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
     /// All versions of the policies, by name.
     pub fn policy_versions(&self) -> impl Iterator<Item = &PolicyVersion> {
         self.policies.values().map(Arc::as_ref)

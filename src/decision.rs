@@ -5,6 +5,7 @@
 //! here any evaluation error makes the decision a Deny.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use cedar_policy as cedar;
 use serde_json::Value;
@@ -58,6 +59,13 @@ pub struct PolicyError {
     pub policy: String,
     /// Cedar's message.
     pub message: String,
+}
+
+/// `<policy>: <Cedar's message>`.
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.policy, self.message)
+    }
 }
 
 /// The two answers, of a policy set as of an IAM statement. Without a `Default`: nothing is allowed by leaving

@@ -5,6 +5,8 @@
 //! context. Parents are given as the whole closure, so the store of a request holds three entities: who asks, for what,
 //! and how.
 
+pub mod facts;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -293,22 +295,32 @@ fn principal_attributes(
 }
 
 fn claim_value(name: &str, kind: ClaimKind, value: &ClaimValue) -> Result<Value, EntityError> {
+    Ok(match coerced(name, kind, value)? {
+        ClaimValue::String(text) => Value::new_string(text),
+        ClaimValue::Long(number) => Value::new_long(number),
+        ClaimValue::Bool(truth) => Value::new_bool(truth),
+        ClaimValue::Set(items) => set(&items),
+    })
+}
+
+/// The claim as a value of its declared type.
+fn coerced(name: &str, kind: ClaimKind, value: &ClaimValue) -> Result<ClaimValue, EntityError> {
     let expected = |expected| EntityError::ClaimType { claim: name.to_owned(), expected };
     match (kind, value) {
-        (ClaimKind::String, ClaimValue::String(text)) => Ok(string(text)),
+        (ClaimKind::String, ClaimValue::String(_))
+        | (ClaimKind::Long, ClaimValue::Long(_))
+        | (ClaimKind::Bool, ClaimValue::Bool(_))
+        | (ClaimKind::SetOfString, ClaimValue::Set(_)) => Ok(value.clone()),
         (ClaimKind::String, _) => Err(expected("a string")),
-        (ClaimKind::Long, ClaimValue::Long(number)) => Ok(Value::new_long(*number)),
         // Cognito's custom attributes are always strings, whatever type they were declared with.
         (ClaimKind::Long, ClaimValue::String(text)) => {
-            text.parse().map(Value::new_long).map_err(|_| expected("a whole number"))
+            text.parse().map(ClaimValue::Long).map_err(|_| expected("a whole number"))
         }
         (ClaimKind::Long, _) => Err(expected("a whole number")),
-        (ClaimKind::Bool, ClaimValue::Bool(value)) => Ok(Value::new_bool(*value)),
         (ClaimKind::Bool, ClaimValue::String(text)) => {
-            text.parse().map(Value::new_bool).map_err(|_| expected("true or false"))
+            text.parse().map(ClaimValue::Bool).map_err(|_| expected("true or false"))
         }
         (ClaimKind::Bool, _) => Err(expected("true or false")),
-        (ClaimKind::SetOfString, ClaimValue::Set(items)) => Ok(set(items)),
         (ClaimKind::SetOfString, _) => Err(expected("a list of strings")),
     }
 }

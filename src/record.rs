@@ -1,10 +1,14 @@
 //! The decision record: one JSON line that says what was asked, what was answered, and why. Never a token.
 
+pub mod facts;
+pub mod shadow;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bundle::deployment::LogAllow;
+use self::facts::{RecordedFacts, RecordedPath};
+use crate::bundle::deployment::LogShare;
 use crate::time::Timestamp;
 
 /// What one answer was, for the log.
@@ -39,6 +43,12 @@ pub struct DecisionRecord {
     /// The stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
+    /// The asked method (`GET`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    /// The asked path in its normal form, as far as it may be told, where it was decided on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<RecordedPath>,
     /// The operation: the Cedar action's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
@@ -54,6 +64,9 @@ pub struct DecisionRecord {
     /// The tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// What else the policies could read, as far as it may be told, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<RecordedFacts>,
     /// The policies that determined the decision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
@@ -63,6 +76,9 @@ pub struct DecisionRecord {
     /// The version of the policies that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<String>,
+    /// The digest of that version: its policies and roles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_digest: Option<String>,
     /// The digest of the bundle that decided.
     pub bundle: String,
     /// The token, by what names it.
@@ -150,14 +166,18 @@ impl DecisionRecord {
             event: None,
             api: None,
             stage: None,
+            verb: None,
+            path: None,
             action: None,
             route: None,
             principal: None,
             roles: Vec::new(),
             tenant: None,
+            facts: None,
             policies: Vec::new(),
             policy_errors: Vec::new(),
             policy_version: None,
+            policy_digest: None,
             bundle: bundle.to_owned(),
             token: None,
             document: None,
@@ -203,13 +223,10 @@ impl DecisionRecord {
     /// Whether the record belongs in the log: a refusal always does; an allow as configured. `sample` counts allows
     /// or is drawn at random.
     #[must_use]
-    pub fn wanted(&self, allow: LogAllow, sample: u64) -> bool {
-        match (self.outcome, allow) {
-            (Outcome::Deny | Outcome::Unauthorized | Outcome::Fault, _) | (Outcome::Allow, LogAllow::All) => {
-                true
-            }
-            (Outcome::Allow, LogAllow::None) => false,
-            (Outcome::Allow, LogAllow::OneIn(count)) => sample.is_multiple_of(u64::from(count.max(1))),
+    pub fn wanted(&self, allow: LogShare, sample: u64) -> bool {
+        match self.outcome {
+            Outcome::Deny | Outcome::Unauthorized | Outcome::Fault => true,
+            Outcome::Allow => allow.takes(sample),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What each stage of an answer to a REQUEST event costs.
 
 use cedar_gate::arn::{MethodArn, Target};
-use cedar_gate::context::contract::{ContextFacts, fill};
+use cedar_gate::context::contract::{ContextFacts, Provenance, fill};
 use cedar_gate::credential;
 use cedar_gate::entities::principal_id;
 use cedar_gate::event::AuthorizerEvent;
@@ -30,8 +30,11 @@ pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
         let facts = ContextFacts {
             claims: &claims,
             principal_id: &principal_id,
-            policy_version: &prepared.version.name,
-            bundle_digest: bundle.digest(),
+            provenance: Provenance {
+                policy_version: &prepared.version.name,
+                policy_digest: &prepared.version.digest,
+                bundle_digest: bundle.digest(),
+            },
         };
         let context = fill(&bundle.deployment().context, &facts).expect("the context is small");
         let method = ResourceArn::exact(METHOD_ARN).expect("the method can be named");

@@ -26,6 +26,19 @@ pub(super) struct Stage {
     pub(super) operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
     /// What makes documents, where answers speak of the whole API.
     pub(super) whole: Option<WholeStage>,
+    /// What is asked beside, where versions.toml names it.
+    pub(super) shadow: Option<ShadowStage>,
+}
+
+/// What a shadow needs beside what the active version has: its operations are the same.
+#[derive(Debug)]
+pub(super) struct ShadowStage {
+    /// Its policies.
+    pub(super) version: Arc<PolicyVersion>,
+    /// What makes principals: a role may include others than in the active version.
+    pub(super) factory: Arc<EntityFactory>,
+    /// By operation: the policies that can apply.
+    pub(super) slices: Vec<Arc<PolicySlice>>,
 }
 
 /// What the documents of a stage are made with.
@@ -56,16 +69,17 @@ pub enum PrepareError {
 }
 
 /// What a policy version needs, whichever stages it decides.
+#[derive(Clone)]
 struct PreparedVersion {
     factory: Arc<EntityFactory>,
     slices: Vec<Arc<PolicySlice>>,
 }
 
 impl Stages {
-    pub(super) fn prepare(bundle: &Bundle) -> Result<Self, PrepareError> {
+    pub(super) fn prepare<'b>(bundle: &'b Bundle) -> Result<Self, PrepareError> {
         let actions =
             bundle.schema().action_entities().map_err(|error| PrepareError::Actions(error.to_string()))?;
-        let mut versions: HashMap<&str, PreparedVersion> = HashMap::new();
+        let mut versions: HashMap<&'b str, PreparedVersion> = HashMap::new();
         let mut stages: HashMap<String, HashMap<String, Stage>> = HashMap::new();
         for api in &bundle.deployment().apis {
             for stage in api.stage_names() {
@@ -75,24 +89,34 @@ impl Stages {
                 };
                 let entities: Vec<OperationEntities> =
                     bundle.routes().operations().iter().map(entity).collect::<Result<_, _>>()?;
-                let prepared = match versions.remove(version.name.as_str()) {
-                    Some(prepared) => prepared,
-                    None => PreparedVersion::new(bundle, version, &entities)?,
+                let mut prepare = |version: &'b Arc<PolicyVersion>| {
+                    if let Some(prepared) = versions.get(version.name.as_str()) {
+                        return Ok(prepared.clone());
+                    }
+                    let prepared = PreparedVersion::new(bundle, version, &entities)?;
+                    versions.insert(&version.name, prepared.clone());
+                    Ok::<_, PrepareError>(prepared)
                 };
+                let prepared = prepare(version)?;
+                let shadow = bundle.shadow(&api.name, stage).map(|version| {
+                    let PreparedVersion { factory, slices } = prepare(version)?;
+                    Ok::<_, PrepareError>(ShadowStage { version: Arc::clone(version), factory, slices })
+                });
+                let shadow = shadow.transpose()?;
                 let operations: Vec<(OperationEntities, Arc<PolicySlice>)> =
-                    entities.into_iter().zip(prepared.slices.iter().map(Arc::clone)).collect();
+                    entities.into_iter().zip(prepared.slices).collect();
                 let mut ready = Stage {
                     version: Arc::clone(version),
-                    factory: Arc::clone(&prepared.factory),
+                    factory: prepared.factory,
                     operations,
                     whole: None,
+                    shadow,
                 };
                 if api.scope == AnswerScope::Api {
                     let (router, encoding) = (api.kind.router(), api.kind.path_encoding());
                     let prepared = PreparedRoutes::new(bundle.routes(), router, encoding);
                     ready.whole = Some(WholeStage { plan: ready.plan()?, prepared });
                 }
-                versions.insert(&version.name, prepared);
                 stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
             }
         }

@@ -127,7 +127,7 @@ impl Authorizer {
         let mut document = None;
         let verdict = identified.and_then(|token| {
             let claims = token.claims.as_ref();
-            describe_claims(claims, record);
+            describe_claims(&token.claims, question, record);
             self.answer_whole(question, claims, record, &mut document)
                 .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
         });

@@ -5,10 +5,13 @@
 //! takes over there when it is good. The folders that it leads to must not change: write a new one, then move the link
 //! (`ln -s releases/43 next && mv -T next current`).
 //!
-//! **stdout** carries data: one decision record an answer, as far as the bundle's log policy wants it, each a JSON
-//! object on a line of its own and not a string inside another log line. **stderr** carries talk: `tracing` events,
+//! **stdout** carries data: one decision record an answer, as far as the bundle's log policy wants it, and one shadow record
+//! a disagreement, each a JSON object on a line of its own and not a string inside another log line. **stderr** carries talk: `tracing` events,
 //! also as JSON lines. CloudWatch Logs receives both. No variable changes the format, and none raises a level,
 //! because lambda_runtime prints whole events, tokens included, at TRACE.
+//!
+//! **After the answer.** A shadow version is asked when the answer has been posted, before the next event is: lambda_runtime
+//! calls its layers around the call that posts. The caller does not wait for it; the function's billed time has it.
 //!
 //! | outcome | what the Runtime API receives |
 //! |---|---|
@@ -19,16 +22,19 @@
 //! | a link that moves to no usable bundle | nothing: the last good one answers on, and a line of level `ERROR` says why |
 //! | an issuer that cannot be reached at the start | nothing: the start goes on, and its tokens are a fault until it can |
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use cedar_gate::authorizer::Answered;
+use cedar_gate::authorizer::{Answered, ShadowQuestion};
 use cedar_gate::fetch::http::HttpClient;
 use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
 use cedar_gate::fetch::keys::{FetchOutcome, FetchReport};
@@ -36,7 +42,8 @@ use cedar_gate::fetch::live::{Fetched, Followed, InCharge, Live};
 use cedar_gate::record::DecisionRecord;
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
-use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::tower::{Layer, Service};
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -219,11 +226,71 @@ impl Waiting {
 
 /// Polls for events: one after another, or `AWS_LAMBDA_MAX_CONCURRENCY` at a time on managed instances.
 async fn serve(shell: Arc<Shell>) -> Result<(), StartError> {
+    let after = AfterwardsLayer { shell: Arc::clone(&shell) };
     let handler = service_fn(move |event: LambdaEvent<Payload>| {
         let shell = Arc::clone(&shell);
         async move { guarded(|| shell.respond(&event)) }
     });
-    Runtime::new(handler).run_concurrent().await.map_err(StartError::Serve)
+    Runtime::new(handler).layer(after).run_concurrent().await.map_err(StartError::Serve)
+}
+
+tokio::task_local! {
+    /// What the invocation that is being answered leaves to do when its answer has been posted.
+    static AFTERWARDS: RefCell<Option<Afterwards>>;
+}
+
+/// What is done when the answer has been posted.
+struct Afterwards {
+    question: ShadowQuestion,
+    record: DecisionRecord,
+    in_charge: Arc<InCharge>,
+    /// Milliseconds since the epoch.
+    deadline: u64,
+}
+
+/// Does around each invocation what is to be done after it.
+struct AfterwardsLayer {
+    shell: Arc<Shell>,
+}
+
+/// An invocation and what comes after it.
+#[derive(Clone)]
+struct AfterwardsService<S> {
+    invocation: S,
+    shell: Arc<Shell>,
+}
+
+impl<S> Layer<S> for AfterwardsLayer {
+    type Service = AfterwardsService<S>;
+
+    fn layer(&self, invocation: S) -> Self::Service {
+        AfterwardsService { invocation, shell: Arc::clone(&self.shell) }
+    }
+}
+
+impl<S> Service<LambdaInvocation> for AfterwardsService<S>
+where
+    S: Service<LambdaInvocation, Response = (), Error = lambda_runtime::Error>,
+    S::Future: Send + 'static,
+{
+    type Response = ();
+    type Error = lambda_runtime::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<(), lambda_runtime::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.invocation.poll_ready(context)
+    }
+
+    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
+        let (posted, shell) = (self.invocation.call(invocation), Arc::clone(&self.shell));
+        Box::pin(AFTERWARDS.scope(RefCell::new(None), async move {
+            let posted = posted.await;
+            if let Some(afterwards) = AFTERWARDS.with(RefCell::take) {
+                shell.ask_shadow(afterwards);
+            }
+            posted
+        }))
+    }
 }
 
 /// Turns a panic into a fault. lambda_runtime would do so too, but it would post the panic's message, which may
@@ -247,20 +314,46 @@ impl Shell {
             answer = self.waiting.run(|| self.live.ask_again(answer, bytes, now, within));
             answer.fetched.iter().for_each(log_fetch);
         }
-        let Answered { reply, mut record, token_known, document, .. } = answer.answered;
+        let in_charge = answer.in_charge;
+        let log = in_charge.authorizer.log();
+        let sample = sample(&event.context.request_id);
+        let Answered { reply, mut record, token_known, document, shadow, .. } = answer.answered;
         record.set_duration(started.elapsed());
         record.set_token_cached(token_known);
         record.set_document_cached(document.is_some_and(|document| document.known));
         record.set_invocation_id(&event.context.request_id);
-        if record.wanted(answer.log_allow, sample(&event.context.request_id)) {
+        if record.wanted(log.allow, sample) {
             // An answer that nobody can account for is not given.
             write_record(&record, &mut std::io::stdout().lock())
                 .map_err(|error| Failure::Fault(format!("the decision record cannot be written: {error}")))?;
+        }
+        if let Some(question) = shadow.filter(|_| log.shadow.takes(sample)) {
+            let deadline = event.context.deadline;
+            let afterwards = Afterwards { question, record, in_charge, deadline };
+            // Outside of an invocation there is no afterwards, and then nothing is lost but an opinion.
+            let _ = AFTERWARDS.try_with(|cell| cell.replace(Some(afterwards)));
         }
         match reply {
             Reply::Json(body) => verbatim(body),
             Reply::Unauthorized => Err(Failure::Unauthorized),
             Reply::Fault(reason) => Err(Failure::Fault(reason)),
+        }
+    }
+
+    /// Asks the shadow what it thinks of what has been answered, and writes down where it disagrees. Nobody waits for it, and
+    /// what fails here is logged and harms nobody.
+    fn ask_shadow(&self, afterwards: Afterwards) {
+        let Afterwards { question, record, in_charge, deadline } = afterwards;
+        if clocks().map_or(true, |(now, _)| time_to_wait(now, Duration::ZERO, deadline).is_zero()) {
+            tracing::warn!("the shadow is not asked: the invocation has no time left");
+            return;
+        }
+        let Some(disagreement) = self.waiting.run(|| in_charge.authorizer.ask_shadow(&question, &record))
+        else {
+            return;
+        };
+        if let Err(error) = write_record(&disagreement, &mut std::io::stdout().lock()) {
+            tracing::error!(reason = %error, "the shadow record cannot be written");
         }
     }
 
@@ -322,7 +415,7 @@ fn sample(request_id: &str) -> u64 {
 }
 
 /// Writes the record and its newline at once, so that lines of concurrent invocations do not mix.
-fn write_record(record: &DecisionRecord, out: &mut impl Write) -> std::io::Result<()> {
+fn write_record(record: &impl serde::Serialize, out: &mut impl Write) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
     out.write_all(&line)?;

@@ -34,7 +34,9 @@
 //! expiry_condition = false        # an Allow ends with its token: DateLessThan aws:CurrentTime. Not verified on live AWS
 //!
 //! [log]
-//! allow = 100                     # which allows leave a decision record: "all" | "none" | one in so many
+//! allow  = 100                    # which allows leave a decision record: "all" | "none" | one in so many
+//! shadow = "all"                  # of which requests a shadow is asked: "all" | "none" | one in so many
+//! facts  = "hashed"               # what of a request a record carries: "hashed" | "plain" | "none". See `record::facts`
 //! ```
 //!
 //! # What an answer speaks of
@@ -57,9 +59,12 @@
 //! # Context values
 //!
 //! Sources of context values: `principal`, `roles`, `tenant`, `issuer`, `sub`, `client-id`, `scopes`, `email`,
-//! `policy-version`, `bundle-digest`, and `claim.<name>` for a claim that the issuer files map. Lists are written as a JSON
-//! array in a text (`json`), with a separator (one of `, ; | : /` and the space), or, where every API has simple
-//! responses, as they are (`array`).
+//! `policy-version`, `policy-digest`, `bundle-digest`, and `claim.<name>` for a claim that the issuer files map. Lists are
+//! written as a JSON array in a text (`json`), with a separator (one of `, ; | : /` and the space), or, where every API has
+//! simple responses, as they are (`array`).
+//!
+//! By which policies a caller was judged stands in every context, also that of a refusal, and with that in the gateway's
+//! access log: `policyVersion` and `policyDigest` are there without being written. `policyDigest = false` leaves one out.
 
 mod api;
 mod caching;
@@ -95,8 +100,8 @@ pub struct Deployment {
     pub context: ContextContract,
     /// The limits of a document about a whole API.
     pub document: DocumentLimits,
-    /// Which allowed requests leave a decision record; a refused one always does.
-    pub log_allow: LogAllow,
+    /// What is logged.
+    pub log: Log,
     /// How many verified tokens a running authorizer remembers; 0: none.
     pub token_cache: usize,
 }
@@ -199,15 +204,49 @@ pub enum UnauthorizedForm {
     Deny,
 }
 
-/// Which allowed requests leave a decision record.
+/// What is logged: `[log]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogAllow {
+pub struct Log {
+    /// Which allowed requests leave a decision record; a refused one always does.
+    pub allow: LogShare,
+    /// Of which decided requests a shadow version is asked.
+    pub shadow: LogShare,
+    /// What of a request a decision record carries, so that it can be decided once more.
+    pub facts: LogFacts,
+}
+
+/// In which form a decision record carries the path and the facts that policies can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFacts {
+    /// Not at all.
+    None,
+    /// So that equality can be told, and nothing personal is.
+    Hashed,
+    /// As they are, credentials excepted.
+    Plain,
+}
+
+/// A share of what could be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogShare {
     /// Every one.
     All,
-    /// None: refusals only.
+    /// None.
     None,
     /// One in so many.
     OneIn(u32),
+}
+
+impl LogShare {
+    /// Whether one belongs to the share. `sample` counts them or is drawn at random.
+    #[must_use]
+    pub fn takes(self, sample: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::OneIn(count) => sample.is_multiple_of(u64::from(count.max(1))),
+        }
+    }
 }
 
 /// What the integration is told: context key → what stands there.
@@ -247,6 +286,8 @@ pub enum ContextSource {
     Email,
     /// The version of the policies that decided.
     PolicyVersion,
+    /// The digest of that version: its policies and roles.
+    PolicyDigest,
     /// The digest of the bundle that decided.
     BundleDigest,
     /// A claim that the issuer files map.
@@ -320,20 +361,16 @@ impl Deployment {
         }
         let arrays_allowed =
             apis.iter().all(|api| api.kind == ApiKind::Http && api.response == ResponseForm::Simple);
-        let entries = file
-            .context
-            .into_iter()
-            .filter_map(|(key, entry)| context::read_entry(key, entry, arrays_allowed, findings))
-            .collect();
+        let context = context::read(file.context, arrays_allowed, findings);
         let document = document::read(&file.document, findings);
-        let log_allow = read_log(file.log, findings);
+        let log = read_log(file.log, findings);
         let token_cache = read_token_cache(file.tokens.cache, findings);
         (findings.len() == before).then_some(Self {
             development: file.development,
             apis,
-            context: ContextContract { entries },
+            context,
             document,
-            log_allow: log_allow?,
+            log: log?,
             token_cache: token_cache?,
         })
     }
@@ -365,12 +402,14 @@ struct TokensFile {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LogFile {
-    allow: Option<Spanned<LogAllowFile>>,
+    allow: Option<Spanned<LogShareFile>>,
+    shadow: Option<Spanned<LogShareFile>>,
+    facts: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum LogAllowFile {
+enum LogShareFile {
     Word(String),
     OneIn(u32),
 }
@@ -390,21 +429,48 @@ fn read_token_cache(cache: Option<Spanned<i64>>, findings: &mut Findings<'_>) ->
     read
 }
 
-fn read_log(log: LogFile, findings: &mut Findings<'_>) -> Option<LogAllow> {
-    let Some(allow) = log.allow else { return Some(LogAllow::All) };
-    match allow.get_ref() {
-        LogAllowFile::Word(word) if word == "all" => Some(LogAllow::All),
-        LogAllowFile::Word(word) if word == "none" => Some(LogAllow::None),
-        LogAllowFile::OneIn(count) if *count > 0 => Some(LogAllow::OneIn(*count)),
-        LogAllowFile::Word(_) | LogAllowFile::OneIn(_) => {
-            let help = "write \"all\", \"none\", or a number n for one allow in n";
+fn read_log(log: LogFile, findings: &mut Findings<'_>) -> Option<Log> {
+    let allow = read_share(log.allow, "which allows are logged", "allow", findings);
+    let shadow = read_share(log.shadow, "of which requests a shadow is asked", "request", findings);
+    let facts = read_log_facts(log.facts, findings);
+    Some(Log { allow: allow?, shadow: shadow?, facts: facts? })
+}
+
+fn read_share(
+    share: Option<Spanned<LogShareFile>>,
+    what: &str,
+    one: &str,
+    findings: &mut Findings<'_>,
+) -> Option<LogShare> {
+    let Some(share) = share else { return Some(LogShare::All) };
+    match share.get_ref() {
+        LogShareFile::Word(word) if word == "all" => Some(LogShare::All),
+        LogShareFile::Word(word) if word == "none" => Some(LogShare::None),
+        LogShareFile::OneIn(count) if *count > 0 => Some(LogShare::OneIn(*count)),
+        LogShareFile::Word(_) | LogShareFile::OneIn(_) => {
+            let help = format!("write \"all\", \"none\", or a number n for one {one} in n");
             findings.note(
                 Code::SettingRange,
                 PATH,
-                Some(allow.span()),
-                "this does not say which allows are logged",
-                help.to_owned(),
+                Some(share.span()),
+                format!("this does not say {what}"),
+                help,
             );
+            None
+        }
+    }
+}
+
+fn read_log_facts(facts: Option<Spanned<String>>, findings: &mut Findings<'_>) -> Option<LogFacts> {
+    let Some(facts) = facts else { return Some(LogFacts::Hashed) };
+    match facts.get_ref().as_str() {
+        "none" => Some(LogFacts::None),
+        "hashed" => Some(LogFacts::Hashed),
+        "plain" => Some(LogFacts::Plain),
+        other => {
+            let message = format!("`{}` is no form of a record's facts", other.escape_debug());
+            let help = "write \"hashed\", \"plain\" or \"none\"";
+            findings.note(Code::SettingRange, PATH, Some(facts.span()), message, help.to_owned());
             None
         }
     }

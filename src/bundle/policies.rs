@@ -17,6 +17,8 @@ use super::vocabulary::{first_span, schema_message};
 pub struct PolicyVersion {
     /// The version's name: its folder.
     pub name: String,
+    /// The digest over its policies and roles: see [`SourceFiles::version_digest`].
+    pub digest: String,
     /// The roles that exist.
     pub roles: Roles,
     policies: cedar::PolicySet,
@@ -86,7 +88,14 @@ impl PolicyVersion {
             set.check_names(roles, known, files, findings);
         }
         (findings.len() == before).then_some(())?;
-        Some(Self { name: name.to_owned(), roles: roles?, policies: set.policies, notes: set.notes, remarks })
+        Some(Self {
+            name: name.to_owned(),
+            digest: files.version_digest(name),
+            roles: roles?,
+            policies: set.policies,
+            notes: set.notes,
+            remarks,
+        })
     }
 }
 

@@ -61,20 +61,36 @@ impl SourceFiles {
     }
 
     /// The SHA-256 over every file's path and content, as `sha256:<64 hex digits>`.
-    ///
-    /// Each part is preceded by its length, so that no two different sets of files have the same text to hash.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for (path, bytes) in &self.files {
-            for part in [path.as_bytes(), bytes] {
-                context.update(&(part.len() as u64).to_be_bytes());
-                context.update(part);
-            }
-        }
-        let hex: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256:{hex}")
+        digest_of(self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
     }
+
+    /// The SHA-256 over the policies and roles of one version, as `sha256:<64 hex digits>`: over the content of its
+    /// `*.cedar` files and its `roles.toml`, and their names in its folder. So it is the same after the folder was renamed,
+    /// and for two versions of which one is a copy of the other.
+    #[must_use]
+    pub fn version_digest(&self, version: &str) -> String {
+        let folder = format!("policies/{version}/");
+        let files = self.files.iter().filter_map(|(path, bytes)| {
+            let name = path.strip_prefix(&folder).filter(|name| !name.contains('/'))?;
+            (name == "roles.toml" || name.ends_with(".cedar")).then_some((name, bytes.as_slice()))
+        });
+        digest_of(files)
+    }
+}
+
+/// Each part is preceded by its length, so that no two different sets of files have the same text to hash.
+fn digest_of<'f>(files: impl Iterator<Item = (&'f str, &'f [u8])>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for (path, bytes) in files {
+        for part in [path.as_bytes(), bytes] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+    }
+    let hex: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 #[cfg(test)]
@@ -94,6 +110,23 @@ mod tests {
         assert_ne!(one.digest(), files(&[("a", "2"), ("b", "1")]).digest());
         assert_ne!(files(&[("ab", "c")]).digest(), files(&[("a", "bc")]).digest());
         assert!(one.digest().starts_with("sha256:") && one.digest().len() == 71);
+    }
+
+    #[test]
+    fn the_digest_of_a_version_names_its_policies_and_roles_and_nothing_else() {
+        let v1 = [("policies/v1/a.cedar", "1"), ("policies/v1/roles.toml", "2")];
+        let digest =
+            |more: &[(&str, &str)], version: &str| files(&[&v1, more].concat()).version_digest(version);
+        let first = digest(&[], "v1");
+        assert!(first.starts_with("sha256:") && first.len() == 71);
+        for nothing_to_it in ["policies/v1/notes.json", "policies/v10/a.cedar", "policies/versions.toml"] {
+            assert_eq!(digest(&[(nothing_to_it, "3")], "v1"), first, "{nothing_to_it}");
+        }
+        for changed in ["policies/v1/b.cedar", "policies/v1/a.cedar", "policies/v1/roles.toml"] {
+            assert_ne!(digest(&[(changed, "3")], "v1"), first, "{changed}");
+        }
+        let copied = [("policies/v2/a.cedar", "1"), ("policies/v2/roles.toml", "2")];
+        assert_eq!(digest(&copied, "v2"), first);
     }
 
     #[test]

@@ -19,9 +19,18 @@ pub struct ContextFacts<'a> {
     pub claims: &'a VerifiedClaims,
     /// The principal's id, safe already.
     pub principal_id: &'a str,
-    /// The version of the policies that decided.
+    /// By what was decided.
+    pub provenance: Provenance<'a>,
+}
+
+/// By what an answer was decided, whoever asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance<'a> {
+    /// The version of the policies.
     pub policy_version: &'a str,
-    /// The digest of the bundle that decided.
+    /// The digest of that version.
+    pub policy_digest: &'a str,
+    /// The digest of the bundle.
     pub bundle_digest: &'a str,
 }
 
@@ -50,6 +59,37 @@ pub fn fill(contract: &ContextContract, facts: &ContextFacts<'_>) -> Result<Auth
     }
 }
 
+/// What the contract tells with a refusal: by what it was decided, and nothing about the caller.
+#[must_use]
+pub fn fill_refusal(contract: &ContextContract, provenance: &Provenance<'_>) -> AuthorizerContext {
+    let mut context = AuthorizerContext::new();
+    for (key, entry) in &contract.entries {
+        if let Some(text) = provenance.of(&entry.source) {
+            context.set(key, ContextValue::String(safe_text(text)));
+        }
+    }
+    context
+}
+
+impl<'a> Provenance<'a> {
+    fn of(&self, source: &ContextSource) -> Option<&'a str> {
+        match source {
+            ContextSource::PolicyVersion => Some(self.policy_version),
+            ContextSource::PolicyDigest => Some(self.policy_digest),
+            ContextSource::BundleDigest => Some(self.bundle_digest),
+            ContextSource::Principal
+            | ContextSource::Roles
+            | ContextSource::Tenant
+            | ContextSource::Issuer
+            | ContextSource::Subject
+            | ContextSource::ClientId
+            | ContextSource::Scopes
+            | ContextSource::Email
+            | ContextSource::Claim(_) => None,
+        }
+    }
+}
+
 /// A text with nothing in it that a template, a form or a URL would read as more than text.
 #[must_use]
 pub fn safe_text(text: &str) -> String {
@@ -68,8 +108,9 @@ fn value(entry: &ContextEntry, facts: &ContextFacts<'_>) -> Option<ContextValue>
         ContextSource::ClientId => claims.client_id().and_then(text),
         ContextSource::Scopes => Some(list(claims.scopes(), &entry.list)),
         ContextSource::Email => claims.email().and_then(text),
-        ContextSource::PolicyVersion => text(facts.policy_version),
-        ContextSource::BundleDigest => text(facts.bundle_digest),
+        source @ (ContextSource::PolicyVersion
+        | ContextSource::PolicyDigest
+        | ContextSource::BundleDigest) => facts.provenance.of(source).and_then(text),
         ContextSource::Claim(name) => {
             let (_, value) = claims.claims().find(|(claim, _)| claim == name)?;
             match value {

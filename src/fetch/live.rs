@@ -24,7 +24,6 @@ use super::keys::{FetchReport, KeyStore};
 use super::secrets::{MissingSecret, read_secrets};
 use crate::authorizer::{Answered, Authorizer, Evidence, PrepareError};
 use crate::bundle::Bundle;
-use crate::bundle::deployment::LogAllow;
 use crate::bundle::finding::BundleErrors;
 use crate::bundle::propagation::NEW_BUNDLE_SECONDS;
 use crate::jose::{KeyRing, Need};
@@ -80,8 +79,8 @@ struct Refused {
 pub struct LiveAnswer {
     /// The reply and its record.
     pub answered: Answered,
-    /// Which allows leave a record, by the bundle that decided.
-    pub log_allow: LogAllow,
+    /// What decided, and answers what is left to ask.
+    pub in_charge: Arc<InCharge>,
     /// What became of what it needed.
     pub fetched: Option<Fetched>,
 }
@@ -262,9 +261,9 @@ impl Live {
 }
 
 impl InCharge {
-    fn answer(&self, event: &[u8], evidence: Evidence<'_>, now: Timestamp) -> LiveAnswer {
+    fn answer(self: &Arc<Self>, event: &[u8], evidence: Evidence<'_>, now: Timestamp) -> LiveAnswer {
         let answered = self.authorizer.answer_with(event, evidence, now);
-        LiveAnswer { answered, log_allow: self.authorizer.log_allow(), fetched: None }
+        LiveAnswer { answered, in_charge: Arc::clone(self), fetched: None }
     }
 }
 

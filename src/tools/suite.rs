@@ -37,7 +37,8 @@
 //! - A case with `event` sends an event of the gateway, a file in `tests/policies/events`, through the whole authorizer, for
 //!   each principal with a fresh token where the API expects one (or where the event says `{{token}}`). Beside the above it
 //!   may say the exact `response`: a table, or the name of a file in `tests/policies/responses` that
-//!   `cedar-gate test --update` writes.
+//!   `cedar-gate test --update` writes. The digests of the policies and of the bundle stand there, and in `context`, as
+//!   `[policy digest]` and `[bundle digest]`.
 //! - `token` changes what a principal's token says for one case: `expires_in = -60`, `signature = "forged"`,
 //!   `claims = { … }`, `without = ["exp"]`, or anything else of a principal. `facts` and `now` do the same for the request.
 //! - `skip = "why"` leaves a case out, and says so.

@@ -161,12 +161,17 @@ impl Place {
         found
     }
 
-    /// The text without what differs from run to run: the temporary folder, and the digest of the bundle as it is now,
-    /// which has to be the right one.
+    /// The text without what differs from run to run: the temporary folder, and the digests of the bundle and of its
+    /// versions as they are now, which have to be the right ones. A version that is a copy has the name of the first.
     fn fixed(&self, text: &str) -> String {
         let text = text.replace(self.root.path().to_str().unwrap(), "[tmp]");
         match cedar_gate::fetch::read_bundle(&self.bundle()) {
-            Ok(files) => text.replace(&files.digest(), "[digest]"),
+            Ok(files) => files.folders_in("policies/").fold(
+                text.replace(&files.digest(), "[digest]"),
+                |text, version| {
+                    text.replace(&files.version_digest(version), &format!("[digest of {version}]"))
+                },
+            ),
             Err(_) => text,
         }
     }

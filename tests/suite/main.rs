@@ -58,6 +58,8 @@ mod rotation;
 mod runtime;
 #[cfg(all(feature = "cli", feature = "lambda", unix))]
 mod runtime_api;
+#[cfg(feature = "cli")]
+mod shadow;
 mod source;
 mod tidy;
 #[cfg(feature = "cli")]

@@ -52,7 +52,8 @@ const ACCOUNT: &str = "123456789012";
 /// The moment of the property tests: 2026-11-21T12:00:00.250Z.
 const NOW: Timestamp = Timestamp::from_unix_millis(1_795_262_400_250);
 
-fn folder() -> PathBuf {
+/// Where the cases stand.
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pipeline")
 }
 
@@ -291,7 +292,11 @@ impl Expected {
             detail: record.detail.clone(),
             policies: record.policies.clone(),
             policy_errors: record.policy_errors.clone(),
-            response: response.map(|text| text.replace(authorizer().bundle().digest(), "{{digest}}")),
+            response: response.map(|text| {
+                let text = text.replace(authorizer().bundle().digest(), "{{digest}}");
+                let versions = authorizer().bundle().policy_versions();
+                versions.fold(text, |text, version| text.replace(&version.digest, "{{policy_digest}}"))
+            }),
             error,
         }
     }
@@ -314,6 +319,21 @@ impl Expected {
         self.response.iter().for_each(|response| line(toml, "response", &text(response)));
         self.error.iter().for_each(|error| line(toml, "error", &text(error)));
     }
+}
+
+/// Every event that a case asks, with the case's name and moment.
+pub(crate) fn every_event() -> Vec<(String, Vec<u8>, Timestamp)> {
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder().join("cases")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut events = Vec::new();
+    for path in paths {
+        let case = Case::read(&path);
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let now: Timestamp = case.now.parse().unwrap();
+        events.extend(case.kinds.iter().map(|kind| (format!("{name}, {kind}"), case.ask(kind).event, now)));
+    }
+    events
 }
 
 #[test]

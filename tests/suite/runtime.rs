@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use cedar_gate::fetch::DEVELOPMENT_JWKS;
+use cedar_gate::fetch::{DEVELOPMENT_JWKS, read_bundle};
 use cedar_gate::jose::{Algorithm, TrustedIssuer};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
@@ -118,12 +118,30 @@ fn method_arn(verb: &str, path: &str) -> String {
 
 /// What a clerk gets who asks for `GET` of that path.
 fn allow(path: &str) -> Posted {
-    let context =
-        r#""context":{"policyVersion":"v1","principal":"dev|alice","roles":"[\"clerk\"]","tenant":"acme"}"#;
+    allow_by(&provenance(), path)
+}
+
+fn allow_by(provenance: &str, path: &str) -> Posted {
+    let context = format!(
+        r#""context":{{{provenance},"principal":"dev|alice","roles":"[\"clerk\"]","tenant":"acme"}}"#
+    );
     Posted::Response(format!(
         r#"{{"principalId":"dev|alice","policyDocument":{},{context}}}"#,
         document("Allow", &method_arn("GET", path))
     ))
+}
+
+/// By what every answer is decided.
+fn provenance() -> String {
+    provenance_of(Path::new(env!("CARGO_MANIFEST_DIR")))
+}
+
+fn provenance_of(bundle: &Path) -> String {
+    format!(r#""policyDigest":"{}","policyVersion":"v1""#, version_digest(bundle))
+}
+
+fn version_digest(bundle: &Path) -> String {
+    read_bundle(bundle).unwrap().version_digest("v1")
 }
 
 fn document(effect: &str, resource: &str) -> String {
@@ -161,17 +179,89 @@ fn a_decision_is_posted_to_the_byte() {
     assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
 
     let deny = format!(
-        r#"{{"principalId":"dev|alice","policyDocument":{}}}"#,
-        document("Deny", &method_arn("GET", "/orders/1"))
+        r#"{{"principalId":"dev|alice","policyDocument":{},"context":{{{}}}}}"#,
+        document("Deny", &method_arn("GET", "/orders/1")),
+        provenance()
     );
     assert_eq!(function.invoke(deployment.denied("/orders/1")), Posted::Response(deny));
 
     let deny = format!(
-        r#"{{"principalId":"dev|alice","policyDocument":{},"context":{{"messageString":"Archived orders cannot be changed."}}}}"#,
-        document("Deny", &method_arn("PUT", "/orders/archive-7"))
+        r#"{{"principalId":"dev|alice","policyDocument":{},"context":{{{},"messageString":"Archived orders cannot be changed."}}}}"#,
+        document("Deny", &method_arn("PUT", "/orders/archive-7")),
+        provenance()
     );
     let frozen = event(&deployment.token(&["clerk"]), "PUT", "/orders/archive-7");
     assert_eq!(function.invoke(frozen), Posted::Response(deny));
+}
+
+impl Deployment {
+    /// A version `v2` in which nobody may do anything, beside the one that decides; allows leave no decision record.
+    fn with_a_shadow() -> Self {
+        let deployment = Self::new();
+        let policies = deployment.bundle.path().join("policies");
+        copy(&policies.join("v1"), &policies.join("v2"));
+        let closed = "@id(\"closed\") forbid (principal, action, resource);";
+        std::fs::write(policies.join("v2/closed.cedar"), closed).unwrap();
+        deployment.edit("policies/versions.toml", "default = \"v1\"", "shadow = \"v2\"\ndefault = \"v1\"");
+        deployment.edit("schema/authorizer.toml", "allow = \"all\"", "allow = \"none\"");
+        deployment
+    }
+}
+
+#[test]
+fn a_shadow_says_once_where_it_disagrees() {
+    let deployment = Deployment::with_a_shadow();
+    let function = deployment.start();
+    assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
+    let id = function.push(deployment.denied("/orders/2"));
+    function.answer(&id);
+    function.invoke(deployment.unauthorized("/orders/3"));
+    function.invoke(deployment.faulty("/orders/4"));
+    // What comes after the last answer has come when the next event is asked for.
+    function.wait_for_pollers(1);
+    let (stdout, _) = function.finish();
+    let lines = objects(&stdout);
+    let kinds: Vec<(&str, &str)> =
+        lines.iter().map(|line| (text(line, "type"), line["outcome"].as_str().unwrap_or("–"))).collect();
+    let expected =
+        [("shadow", "–"), ("decision", "deny"), ("decision", "unauthorized"), ("decision", "fault")];
+    assert_eq!(kinds, expected, "{stdout}");
+    let [shadow, ..] = lines.as_slice() else { panic!("{stdout}") };
+    assert_eq!(text(shadow, "disagreement"), "narrower");
+    assert_eq!(shadow["active"]["policies"], json!(["clerks-keep-orders"]));
+    assert_eq!(shadow["shadow"]["policies"], json!(["closed"]));
+    assert_eq!(text(shadow, "invocation_id"), "8476a536-e9f4-11e8-9739-000000000001");
+}
+
+#[test]
+fn a_shadow_record_that_cannot_be_written_harms_no_answer() {
+    let deployment = Deployment::with_a_shadow();
+    let function = deployment.start_with(|command| {
+        command.stdout(File::options().write(true).open("/dev/full").unwrap());
+    });
+    for path in ["/orders/1", "/orders/2"] {
+        assert_eq!(function.invoke(deployment.allowed(path)), allow(path));
+    }
+    function.wait_for_pollers(1);
+    let (_, stderr) = function.finish();
+    let failed = |line: &&Value| line["message"] == "the shadow record cannot be written";
+    assert_eq!(objects(&stderr).iter().filter(failed).count(), 2, "{stderr}");
+}
+
+/// The shadow's record goes into a pipe that is full and that nobody reads, so the shadow never ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_waits_for_a_shadow_that_never_ends() {
+    use std::io::Write as _;
+
+    let deployment = Deployment::with_a_shadow();
+    let (_unread, mut full) = std::io::pipe().unwrap();
+    // pipe(7): the capacity of a pipe is 65,536 bytes.
+    full.write_all(&[b' '; 65_536]).unwrap();
+    let function = deployment.start_with(|command| {
+        command.stdout(full);
+    });
+    assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
 }
 
 #[test]
@@ -394,13 +484,28 @@ fn a_record_is_one_json_object_on_a_line() {
         "event": "REST TOKEN",
         "api": "orders-rest",
         "stage": "prod",
+        "verb": "GET",
+        "path": "/orders/7",
         "action": "GET /orders/{orderId}",
         "route": "/orders/{orderId}",
         "principal": r#"User::"dev|alice""#,
         "roles": ["clerk"],
         "tenant": "acme",
+        "facts": {
+            "principal.sub": "alice",
+            "principal.issuer": "dev",
+            "principal.scopes": [],
+            "absent": [
+                "principal.client_id",
+                "principal.email",
+                "principal.email_verified",
+                "principal.claims.department",
+                "context.http.source_ip",
+            ],
+        },
         "policies": ["clerks-keep-orders"],
         "policy_version": "v1",
+        "policy_digest": version_digest(deployment.bundle.path()),
         "bundle": text(&objects(&stderr)[1], "digest"),
         "token": { "issuer": "dev", "kid": deployment.key.key_id(), "jti": "token-1", "exp": exp },
     });
@@ -750,8 +855,10 @@ fn the_link_moves_to_another_bundle_or_to_none_that_is_good() {
         function.wait_for_pollers(1);
         symlink(next.path(), links.path().join("next")).unwrap();
         std::fs::rename(links.path().join("next"), &link).unwrap();
+        let decides = if reason.is_none() { next.path() } else { deployment.bundle.path() };
         for _ in 0..2 {
-            assert_eq!(function.invoke(deployment.allowed("/orders")), allow("/orders"));
+            let allowed = function.invoke(deployment.allowed("/orders"));
+            assert_eq!(allowed, allow_by(&provenance_of(decides), "/orders"));
         }
         let (stdout, stderr) = function.finish();
         let (records, lines) = (objects(&stdout), objects(&stderr));

@@ -8,6 +8,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::policies::PolicyVersion;
 use cedar_gate::event::AuthorizerEvent;
 use cedar_gate::jose::Need;
+use cedar_gate::record::shadow::{Opinion, ShadowRecord};
 use cedar_gate::record::{DecisionRecord, Outcome};
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
@@ -80,6 +81,9 @@ struct Report<'a> {
     response: Option<&'a RawValue>,
     error: Option<InvocationError<'a>>,
     record: &'a DecisionRecord,
+    /// What a shadow version says that disagrees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<DocumentReason>,
 }
@@ -126,19 +130,39 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     if args.json || format == Format::Json {
         let response = response(&answered)?;
         let document = reason.flatten();
-        shell::print_document(&Report { document, ..report(None, &answered, response.as_deref()) })?;
+        let shadow = ask_shadow(&authorizer, &answered);
+        shell::print_document(&Report { document, shadow, ..report(None, &answered, response.as_deref()) })?;
     } else {
         shell::print_bytes(&wire_bytes(&answered.reply)?)?;
         let why = why(&answered.record, &authorizer);
         let about_document = reason.map(|reason| document::as_text(reason.as_ref())).unwrap_or_default();
         let about_need = about_need(&answered, &fetched, authorizer.bundle());
-        shell::talk(&format!("{why}{about_document}{about_need}"));
+        let about_shadow = ask_shadow(&authorizer, &answered).map(|shadow| about_shadow(&shadow));
+        shell::talk(&format!("{why}{}{about_document}{about_need}", about_shadow.unwrap_or_default()));
     }
     Ok(match answered.record.outcome {
         Outcome::Allow => Answer::Yes,
         Outcome::Deny | Outcome::Unauthorized => Answer::No,
         Outcome::Fault => Answer::Unanswered,
     })
+}
+
+/// What the stage's shadow version says, where that disagrees.
+fn ask_shadow(authorizer: &Authorizer, answered: &Answered) -> Option<ShadowRecord> {
+    authorizer.ask_shadow(answered.shadow.as_ref()?, &answered.record)
+}
+
+/// A line more where it does.
+fn about_shadow(record: &ShadowRecord) -> String {
+    let Opinion { version, effect, policies, policy_errors, failure, .. } = &record.shadow;
+    let why = match (failure, policy_errors.as_slice(), policies.as_slice()) {
+        (Some(failure), _, _) => failure.clone(),
+        (None, [error, ..], _) => format!("a policy failed: {error}"),
+        (None, [], []) => "no policy permits it".to_owned(),
+        (None, [], policies) => format!("by policy {}", policies.join(", ")),
+    };
+    let said = effect.unwrap_or("nothing");
+    format!("\n  {}", shell::printable(&format!("the shadow {version} says {said}: {why}")))
 }
 
 /// A few lines more where something was needed and is not there.
@@ -199,7 +223,9 @@ fn batch_line(asked: &Asked, now: Option<Timestamp>, line: &str) -> Result<Strin
     };
     let (answered, _) = asked.keys.answer(&asked.authorizer, line.event.get().as_bytes(), now);
     let response = response(&answered).map_err(|_| "the response is not JSON".to_owned())?;
-    serde_json::to_string(&report(line.id, &answered, response.as_deref())).map_err(|error| error.to_string())
+    let shadow = ask_shadow(&asked.authorizer, &answered);
+    serde_json::to_string(&Report { shadow, ..report(line.id, &answered, response.as_deref()) })
+        .map_err(|error| error.to_string())
 }
 
 fn report<'a>(id: Option<Value>, answered: &'a Answered, response: Option<&'a RawValue>) -> Report<'a> {
@@ -217,6 +243,7 @@ fn report<'a>(id: Option<Value>, answered: &'a Answered, response: Option<&'a Ra
         response,
         error,
         record: &answered.record,
+        shadow: None,
         document: None,
     }
 }

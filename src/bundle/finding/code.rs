@@ -329,6 +329,10 @@ codes! {
         why "each of its requests would be a fault",
         fix "write a default, or active under the stage",
         example "an empty policies/versions.toml => default = \"v1\"";
+    ShadowOfNothing "CG0505" "shadow-of-nothing" Error, "a shadow is compared with nothing, or with itself",
+        why "its author waits for disagreements that can never come",
+        fix "name the candidate as the shadow, beside the default or under the stage that it is for",
+        example "default = \"v1\", shadow = \"v1\" => default = \"v1\", shadow = \"v2\"";
 
     // 06: deployment.
     DeploymentMissing "CG0601" "deployment-missing" Error, "the file with the facts of the deployment is missing",

@@ -6,6 +6,7 @@ use crate::bundle::deployment::ApiKind;
 use crate::credential::{Scheme, TokenSource};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::matches_pattern;
+use crate::record::DecisionRecord;
 use crate::response::Reply;
 use crate::tools::desk::Desk;
 
@@ -212,10 +213,17 @@ fn put(event: &mut Value, list: &str, name: &str, value: Value, ignores_case: bo
     }
 }
 
-/// What the function gives back: its JSON, or the error as Lambda reports it.
-pub(super) fn response(reply: &Reply) -> Value {
+/// What the function gives back: its JSON, or the error as Lambda reports it. A digest in it changes with every file that is
+/// edited, so it stands there by what it is of.
+pub(super) fn response(reply: &Reply, record: &DecisionRecord) -> Value {
     match reply {
-        Reply::Json(bytes) => serde_json::from_slice(bytes).unwrap_or(Value::Null),
+        Reply::Json(bytes) => {
+            let mut text = String::from_utf8_lossy(bytes).replace(&record.bundle, "[bundle digest]");
+            if let Some(digest) = &record.policy_digest {
+                text = text.replace(digest, "[policy digest]");
+            }
+            serde_json::from_str(&text).unwrap_or(Value::Null)
+        }
         Reply::Unauthorized => json!({ "errorMessage": Reply::UNAUTHORIZED }),
         Reply::Fault(message) => json!({ "errorMessage": message }),
     }

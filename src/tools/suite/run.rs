@@ -386,10 +386,11 @@ fn of_answer(answered: Answered) -> Got {
         Outcome::Unauthorized => "unauthorized",
         Outcome::Fault => "fault",
     };
+    let response = events::response(&answered.reply, &record);
     let mut got = got(outcome, record.reason, record.detail);
+    got.response = Some(response);
     got.policies = record.policies;
     got.policy_errors = record.policy_errors;
-    got.response = Some(events::response(&answered.reply));
     got
 }
 
