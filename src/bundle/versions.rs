@@ -256,19 +256,19 @@ mod tests {
         for (file, expected) in [
             (
                 "default = \"v1\"\nshadow = \"v1\"",
-                "policies/versions.toml:2:10: the shadow is `v1`, which decides there already (a version never disagrees with itself: name the candidate, or remove the line)",
+                "policies/versions.toml:2:10: CG0505: the shadow is `v1`, which decides there already (a version never disagrees with itself: name the candidate, or remove the line)",
             ),
             (
                 "shadow = \"v1\"\n[stage.a.b]\nactive = \"v2\"",
-                "policies/versions.toml:1:10: a shadow beside no default is never evaluated (write a default, or the shadow under the stage that it is for)",
+                "policies/versions.toml:1:10: CG0505: a shadow beside no default is never evaluated (write a default, or the shadow under the stage that it is for)",
             ),
             (
                 "default = \"v1\"\n[stage.a.b]\nshadow = \"v9\"",
-                "policies/versions.toml:3:10: version `v9` does not exist (the versions are the folders of policies/ with .cedar files: v1, v2, v3)",
+                "policies/versions.toml:3:10: CG0502: version `v9` does not exist (the versions are the folders of policies/ with .cedar files: v1, v2, v3)",
             ),
             (
                 "[stage.a.b]\nshadow = \"v2\"",
-                "policies/versions.toml:1:10: no version decides stage `b` of API `a` (write active = \"v1\" under it, or a default)",
+                "policies/versions.toml:1:10: CG0504: no version decides stage `b` of API `a` (write active = \"v1\" under it, or a default)",
             ),
         ] {
             assert_eq!(load(file).unwrap_err(), expected);

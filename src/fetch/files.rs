@@ -68,7 +68,8 @@ const ENDINGS: [&str; 4] = [".cedar", ".cedarschema", ".toml", ".json"];
 const MAX_DEPTH: usize = 4;
 
 /// Reads `policies/` and `schema/` below `root`: text of the kinds that a bundle is made of (`.cedar`, `.cedarschema`,
-/// `.toml`, `.json`), without hidden files.
+/// `.toml`, `.json`), without hidden files, and without `schema/**/*.schema.json`: those describe the files to editors, and
+/// decide nothing.
 ///
 /// # Errors
 /// [`FetchError`].
@@ -107,12 +108,17 @@ fn read_folders(root: &Path, folders: &[&str]) -> Result<SourceFiles, FetchError
             if path.is_dir() {
                 budget.spend(0)?;
                 open.push((inside, path));
-            } else if has_ending(&file, &path)? {
+            } else if !is_for_editors(&inside) && has_ending(&file, &path)? {
                 files.insert(inside, read_file(&path, &mut budget)?);
             }
         }
     }
     Ok(files)
+}
+
+/// Whether a file is a JSON Schema by which editors complete others.
+fn is_for_editors(path: &str) -> bool {
+    path.starts_with("schema/") && path.ends_with(".schema.json")
 }
 
 /// The entries of a folder that are not hidden, each with its name, sorted.

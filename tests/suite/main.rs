@@ -18,6 +18,7 @@ mod claimant;
 #[cfg(feature = "cli")]
 mod cli;
 mod dependencies;
+mod editor_schemas;
 #[cfg(feature = "cli")]
 mod engine;
 #[cfg(feature = "cli")]
@@ -50,6 +51,8 @@ mod plan;
 mod policies;
 #[cfg(feature = "cli")]
 mod probe;
+#[cfg(feature = "cli")]
+mod replay;
 #[cfg(feature = "cli")]
 mod revocation;
 #[cfg(feature = "cli")]

@@ -35,7 +35,9 @@ const HOMES: [(&[&str], &[&str]); 6] = [
         &[
             "anstream",
             "clap",
+            "clap_complete",
             "comfy_table",
+            "flate2",
             "indicatif",
             "lambda_runtime",
             "lambda_runtime_api_client",

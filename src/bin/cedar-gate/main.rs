@@ -5,21 +5,25 @@
 mod authorize;
 mod batch;
 mod check;
+mod completions;
 mod demo;
 mod explain;
 mod fmt;
 mod format;
+mod init;
 mod issuer;
 mod keys;
 mod matrix;
 mod plan;
 mod remedy;
+mod replay;
 mod revoke;
 mod routes;
 mod shell;
 mod test;
 mod tested;
 mod token;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +75,8 @@ enum Command {
     Authorize(authorize::Args),
     /// Check that policies, schema, routes and issuers hold together.
     Check(check::Args),
+    /// Print what a shell needs to complete command lines.
+    Completions(completions::Args),
     /// Show a small API: who may do what, and for some requests the real document and why.
     Demo(demo::Args),
     /// Evaluate Cedar requests by the authorizer's own engine, one JSON line a test.
@@ -79,6 +85,8 @@ enum Command {
     Explain(explain::Args),
     /// Write policies in one form.
     Fmt(fmt::Args),
+    /// Begin: write the files of a new bundle, from an OpenAPI document or from nothing.
+    Init(init::Args),
     /// Trust token issuers, list them, and ask them for their keys.
     #[command(subcommand)]
     Issuer(issuer::Command),
@@ -88,6 +96,8 @@ enum Command {
     Matrix(matrix::Args),
     /// Show what a change of policies, roles or routes grants and what it takes away.
     Plan(plan::Args),
+    /// Decide the requests of a log once more, and list what would flip.
+    Replay(replay::Args),
     /// Refuse tokens before they expire: of a subject, of a client, or one token.
     Revoke(revoke::Args),
     /// Show the route table, and the schema that is generated from it.
@@ -98,6 +108,8 @@ enum Command {
     /// Make development tokens, and look into tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// List the versions of the policies, and say which one decides where.
+    Versions(versions::Args),
 }
 
 /// Stack for the parser and the validator of Cedar, which call themselves once for each part of a policy or a schema.
@@ -140,13 +152,21 @@ fn answer(cli: Cli) -> Result<Answer, Failure> {
         Command::Eval(args) => batch::eval(&args),
         Command::Explain(args) => explain::run(bundle, name.known_to("explain")?, &args),
         Command::Fmt(args) => fmt::run(bundle, name.known_to("fmt")?, &args),
+        Command::Check(args) => check::run(bundle, name.known_to("check")?, args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Demo(args) => demo::run(name.known_to("demo")?, &args),
+        Command::Eval(args) => batch::eval(&args),
+        Command::Explain(args) => explain::run(bundle, name.known_to("explain")?, &args),
+        Command::Init(args) => init::run(name.known_to("init")?, &args),
         Command::Issuer(command) => issuer::run(bundle, name.known_to("issuer")?, &command),
         Command::Jws(args) => batch::jws(&args),
         Command::Matrix(args) => matrix::run(bundle, name.known_to("matrix")?, &args),
         Command::Plan(args) => plan::run(bundle, name.known_to("plan")?, &args),
+        Command::Replay(args) => replay::run(bundle, name.known_to("replay")?, &args),
         Command::Revoke(args) => revoke::run(bundle, name.known_to("revoke")?, &args),
         Command::Routes(command) => routes::run(bundle, name.known_to("routes")?, &command),
         Command::Test(args) => test::run(bundle, name.known_to("test")?, &args),
         Command::Token(command) => token::run(bundle, name.known_to("token")?, &command),
+        Command::Versions(args) => versions::run(bundle, name.known_to("versions")?, &args),
     }
 }
