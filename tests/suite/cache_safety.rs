@@ -56,7 +56,7 @@ fn found(case: &Case) -> Vec<String> {
     let kept = cache_safety::check(&authorizer, &files).unwrap();
     let line = |finding: &Finding| format!("{}: {finding}", finding.severity().as_str());
     let mut found: Vec<String> = kept.iter().map(|found| line(&found.finding)).collect();
-    for documents in whole_api::check(&authorizer, &files).unwrap() {
+    for documents in whole_api::check(&authorizer, &files, &[]).unwrap() {
         let unstated = documents.unstated.iter();
         found.extend(unstated.map(|unstated| line(&unstated.finding)));
         let whole_api::ApiDocuments { principals, exact, exact_but_for_collisions, .. } = documents;
