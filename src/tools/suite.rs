@@ -96,7 +96,7 @@ use crate::tools::desk::Desk;
 use crate::tools::trace::Tracer;
 
 use callers::Caller;
-pub use callers::{PRINCIPALS, principals};
+pub use callers::{NamedPrincipal, PRINCIPALS, principals};
 use cedar_tests::CedarTest;
 use expect::Expected;
 pub use expect::{Got, Mismatch};

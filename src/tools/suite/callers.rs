@@ -308,6 +308,9 @@ impl<'c, 'b> Callers<'c, 'b> {
     }
 }
 
+/// A principal's name, and what the authorizer makes of its token.
+pub type NamedPrincipal = (String, Result<VerifiedClaims, TokenError>);
+
 /// The principals that all suites share, each with what the authorizer makes of its token at a moment; by their names.
 ///
 /// # Errors
@@ -316,7 +319,7 @@ pub fn principals(
     bundle: &Bundle,
     files: &SourceFiles,
     now: Timestamp,
-) -> Result<Vec<(String, Result<VerifiedClaims, TokenError>)>, SuiteErrors> {
+) -> Result<Vec<NamedPrincipal>, SuiteErrors> {
     let mut problems = Problems::new(files);
     let mut verified = Vec::new();
     match (files.text(PRINCIPALS), Claimant::new(bundle)) {
