@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use cedar_gate::bundle::Bundle;
-use cedar_gate::jose::{TokenError, VerifiedClaims};
 use cedar_gate::time::Timestamp;
-use cedar_gate::tools::suite::{self, PRINCIPALS};
+use cedar_gate::tools::suite::{self, NamedPrincipal, PRINCIPALS};
 
 use crate::shell::{self, Failure};
 
@@ -17,7 +16,7 @@ pub(crate) fn principals(
     bundle: &Bundle,
     root: &Path,
     now: Timestamp,
-) -> Result<Vec<(String, Result<VerifiedClaims, TokenError>)>, Failure> {
+) -> Result<Vec<NamedPrincipal>, Failure> {
     let mut files = shell::read_files(root)?;
     match fs::read(root.join(PRINCIPALS)) {
         Ok(bytes) => files.insert(PRINCIPALS, bytes),
