@@ -210,7 +210,13 @@ fn principals(
         let tenant = claims.tenant().map(str::to_owned);
         principals.push((Person { kind: claims.kind(), roles, tenant }, entity));
     }
-    Ok(principals)
+    match principals.is_empty() {
+        false => Ok(principals),
+        true => Err(Failure::Message(
+            "no principal to show: tests/policies/principals.toml declares none whose token is believed"
+                .to_owned(),
+        )),
+    }
 }
 
 fn is_route(glob: &Glob, operation: &Operation) -> bool {
