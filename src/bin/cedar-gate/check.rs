@@ -101,10 +101,10 @@ So that nobody is surprised by the second, documents about the whole API are mad
 Client without a role, with each role (of the first 32), with those that a policy names together and
 with all of them, and for each principal of the tests; what Cedar allows and they do not is listed.
 
---format json    `ok`, `bundle` (its digest), `counts` by severity, `findings`, `documents`, `delays`;
-                 of a finding: `code`, `slug`, `severity`, `file`, `line`, `column`, `end_line`,
-                 `end_column` (counted from 1; the end is after the last character), `message`, `why`,
-                 `help`
+--format json    `ok`, `bundle` (its digest), `counts` by severity, `findings`, `documents` and
+                 `delays`; of a finding: `code`, `slug`, `severity`, `file`, `line`, `column`,
+                 `end_line`, `end_column` (counted from 1; the end is after the last character),
+                 `message`, `why`, `help`
 --format sarif   SARIF 2.1.0, for code scanning
 --format github  annotations beside the lines of a pull request, in a job of GitHub Actions
 
