@@ -325,8 +325,11 @@ fn passed_over(picked: &Operation, other: &Operation) -> String {
     let (ours, theirs) = (picked.template().segments(), other.template().segments());
     let differ = ours.iter().zip(theirs).find(|(ours, theirs)| ours != theirs);
     match differ {
-        Some((Segment::Literal(text), Segment::Parameter(name) | Segment::Greedy(name))) => {
+        Some((Segment::Literal(text), Segment::Parameter(name))) => {
             format!("the literal `{text}` goes before {{{name}}}")
+        }
+        Some((Segment::Literal(text), Segment::Greedy(name))) => {
+            format!("the literal `{text}` goes before {{{name}+}}")
         }
         Some((Segment::Parameter(name), Segment::Greedy(greedy))) => {
             format!("{{{name}}}, which is one segment, goes before {{{greedy}+}}")

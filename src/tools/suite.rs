@@ -83,6 +83,7 @@ mod problems;
 pub mod report;
 mod requests;
 mod run;
+mod study;
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -104,6 +105,7 @@ pub use filter::{Filter, FilterTerm};
 pub use load::SuiteErrors;
 use requests::Request;
 pub use run::RunOptions;
+pub use study::Studied;
 
 /// The folder of the suites, in the bundle's folder.
 pub const FOLDER: &str = "tests/policies/";

@@ -41,6 +41,8 @@ mod loopback;
 #[cfg(feature = "cli")]
 mod matrix;
 #[cfg(feature = "cli")]
+mod mutate;
+#[cfg(feature = "cli")]
 mod opaque;
 #[cfg(feature = "cli")]
 mod oracle;

@@ -104,7 +104,7 @@ enum Command {
     #[command(subcommand)]
     Routes(routes::Command),
     /// Hold the policies against the suites of tests/policies.
-    Test(test::Args),
+    Test(Box<test::Args>),
     /// Make development tokens, and look into tokens.
     #[command(subcommand)]
     Token(token::Command),

@@ -1,7 +1,7 @@
 //! `plan`: what a change grants and what it takes away.
 
 mod report;
-mod revision;
+pub(crate) mod revision;
 
 use std::path::Path;
 

@@ -21,7 +21,10 @@ use crate::check;
 use crate::format::{FormatName, Known};
 use crate::shell::{self, Answer, Failure};
 
-#[derive(clap::Args)]
+mod coverage;
+mod mutate;
+
+#[derive(Clone, clap::Args)]
 #[command(after_help = "\
 A suite is a file in tests/policies, beside the bundle's policies and schema:
 
@@ -57,6 +60,11 @@ Examples:
   cedar-gate test --filter suite=orders --filter 'principal=cl*'
   cedar-gate test --filter policy=archive-is-frozen --fail-fast
   cedar-gate test --watch
+  cedar-gate test --coverage --min-coverage 90
+  cedar-gate test --coverage-format lcov > policies.info
+  cedar-gate test --coverage --changed-since origin/main --min-coverage 100
+  cedar-gate test --mutate
+  cedar-gate test --mutate --sample 100 --seed 7 --budget 60 --min-score 95
   cedar-gate test --format junit > policies.xml")]
 pub(crate) struct Args {
     /// Run some tests only: suite=, case=, principal=, route= or policy=, and a glob. Of one kind, any; of several, each.
@@ -74,6 +82,10 @@ pub(crate) struct Args {
     /// Run again whenever a file of the bundle or a test changes.
     #[arg(long, conflicts_with = "update")]
     watch: bool,
+    #[command(flatten)]
+    coverage: coverage::Args,
+    #[command(flatten)]
+    mutation: mutate::Args,
 }
 
 /// What the command writes.
@@ -185,8 +197,22 @@ fn once(root: &Path, form: Form, args: &Args) -> Result<Answer, Failure> {
     if args.update {
         return update(root, form, args, &report);
     }
-    show(&report, &suites, (&bundle, &files), form, args, &check::folder(root))?;
-    Ok(if report.is_ok() { Answer::Yes } else { Answer::No })
+    if args.mutation.mutate && report.is_ok() {
+        return mutate::run(form, &args.mutation, (&suites, &filter), &bundle, &files);
+    }
+    let answer = if report.is_ok() { Answer::Yes } else { Answer::No };
+    match args.coverage.takes_stdout(form) {
+        true => conclude(&report, &bundle),
+        false => show(&report, &suites, (&bundle, &files), form, args, &check::folder(root))?,
+    }
+    if args.mutation.mutate {
+        shell::talk("the tests fail as the policies are: mend that first, then --mutate");
+    }
+    if !args.coverage.is_wanted() {
+        return Ok(answer);
+    }
+    let covered = coverage::run(root, form, &args.coverage, (&suites, &filter, &files), args.verbose)?;
+    Ok(if answer == Answer::Yes { covered } else { answer })
 }
 
 /// Runs what is selected, with a bar on a terminal where it takes a while.
@@ -284,13 +310,18 @@ fn show(
     if form != Form::Json && !suites.warnings.is_empty() {
         shell::talk(shell::snippets(&suites.warnings, files).trim_end());
     }
+    conclude(report, bundle);
+    Ok(())
+}
+
+/// All of it in one line, for whoever looks.
+fn conclude(report: &Report, bundle: &Bundle) {
     let verdict = match report.is_ok() {
         true => "ok:".green().bold().to_string(),
         false => "failed:".red().bold().to_string(),
     };
     let suites = shell::count(report.suites.len(), "suite");
     shell::talk(&format!("{verdict} {} in {suites}; {}", report::summary(report), bundle.digest()));
-    Ok(())
 }
 
 /// Suites, their cases, and below a case what failed.
@@ -377,7 +408,7 @@ fn update(root: &Path, form: Form, args: &Args, report: &Report) -> Result<Answe
     if goldens.is_empty() {
         shell::talk("every response is as its file says");
     }
-    let anew = Args { filter: args.filter.clone(), update: false, ..*args };
+    let anew = Args { update: false, ..args.clone() };
     once(root, form, &anew)
 }
 

@@ -351,7 +351,7 @@ fn error_text(error: &PolicyError) -> String {
     format!("{}: {}", error.policy, error.message)
 }
 
-fn of_decision(decision: &Decision) -> Got {
+pub(super) fn of_decision(decision: &Decision) -> Got {
     let (outcome, reason) =
         match (decision.effect(), decision.errors().is_empty(), decision.determining().is_empty()) {
             (Effect::Allow, _, _) => ("allow", "policy"),

@@ -17,7 +17,7 @@ pub(super) fn is_known(root: &Path, revision: &str) -> bool {
 }
 
 /// The bundle at `root`, as a revision has it.
-pub(super) fn read(root: &Path, revision: &str) -> Result<SourceFiles, Failure> {
+pub(crate) fn read(root: &Path, revision: &str) -> Result<SourceFiles, Failure> {
     let commit = commit(root, revision)?;
     // Names are relative to the folder that git runs in, so a bundle need not be the whole repository.
     let listed = git(root, &["ls-tree", "-r", "-z", &commit, "--", "policies", "schema"], b"")?;
