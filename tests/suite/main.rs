@@ -48,6 +48,7 @@ mod opaque;
 mod oracle;
 #[cfg(feature = "cli")]
 mod pipeline;
+#[cfg(feature = "cli")]
 mod plan;
 #[cfg(feature = "cli")]
 mod policies;

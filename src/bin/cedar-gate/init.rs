@@ -117,7 +117,6 @@ fn import(path: &str) -> Result<Imported, Failure> {
     openapi::read(&text).map_err(|error| Failure::Message(format!("`{path}`: {error}")))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line is where files are written")]
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error| Failure::Message(format!("cannot write `{}`: {error}", path.display()));
     if let Some(folder) = path.parent() {

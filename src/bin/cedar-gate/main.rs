@@ -82,7 +82,7 @@ enum Command {
     /// Evaluate Cedar requests by the authorizer's own engine, one JSON line a test.
     Eval(batch::EvalArgs),
     /// Say why a request is decided as it is: claims, roles, route, and each policy's parts.
-    Explain(explain::Args),
+    Explain(Box<explain::Args>),
     /// Write policies in one form.
     Fmt(fmt::Args),
     /// Begin: write the files of a new bundle, from an OpenAPI document or from nothing.
