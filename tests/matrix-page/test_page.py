@@ -163,7 +163,7 @@ class Page(unittest.TestCase):
                          "a User with role admin: PUT /orders/{orderId}")
         text = self.ask("document.getElementById('cell-body').innerText")
         for expected in ('unless context.params.orderId like "archive-*"', "forbid archive-is-frozen",
-                         "policies/v1/orders.cedar:22", "Orders of the archive are kept as they are.",
+                         "policies/v1/orders.cedar:29", "Orders of the archive are kept as they are.",
                          "permit clerks-keep-orders", 'principal in Role::"clerk"'):
             self.assertIn(expected, text)
         self.browser.key("Escape")

@@ -103,7 +103,7 @@ fn each_kind_of_change_is_said() {
     };
     for (new, expected) in [
         (
-            policy("permit (principal in Role::\"auditor\"", "permit (principal in Role::\"clerk\""),
+            policy("principal in Role::\"auditor\"", "principal in Role::\"clerk\""),
             vec![
                 "~ policy auditors-read-orders",
                 "narrower: GET /orders: auditor: allow -> deny (exact)",

@@ -391,7 +391,7 @@ fn a_changed_file_runs_the_tests_again() {
     let text = fs::read_to_string(&policy).unwrap();
     wait_for("ok: 1 passed");
     wait_for("watching");
-    fs::write(&policy, text.replace("permit (principal,", "permit (principal is Client,")).unwrap();
+    fs::write(&policy, text.replace("  principal,", "  principal is Client,")).unwrap();
     wait_for("failed: 0 passed, 1 failed");
     wait_for("watching");
     fs::write(&policy, "permit (").unwrap();
