@@ -33,7 +33,7 @@ use crate::grants::{GrantError, GrantPlan, VolatileRead};
 use crate::iam::{Compiled, IamPolicy, ResourceArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
-use crate::record::facts::{RecordedFacts, RecordedPath};
+use crate::record::facts::{RecordedPath, RequestFacts};
 use crate::record::{DecisionRecord, Outcome, TokenRecord};
 use crate::response::{Answer, Refusal, Reply, UsageIdentifierKey, Verdict, WireForm, reply};
 use crate::route::{Operation, OperationId, PathTemplate, RouteMatch};
@@ -124,7 +124,15 @@ struct Question<'q> {
 #[derive(Default)]
 struct Noted {
     claims: OnceCell<Arc<VerifiedClaims>>,
-    decided: OnceCell<(Option<RequestPath>, Decision)>,
+    decided: OnceCell<NotedDecision>,
+}
+
+/// A request that was decided on.
+struct NotedDecision {
+    path: Option<RequestPath>,
+    facts: HttpFacts,
+    /// Where a shadow is to be held against it.
+    decision: Option<Decision>,
 }
 
 /// The decision on the asked request.
@@ -265,36 +273,45 @@ impl Authorizer {
             record.set_outcome(Outcome::Fault, "internal");
             record.detail = Some(message.clone());
         }
-        let shadow = self.note_decision(&question, &mut record);
+        let shadow = self.note_decision(noted, &asked, &mut record);
         Answered { reply, record, need, token_known, document, shadow }
     }
 
+    /// Whether anything is wanted of a decision after the answer, and whether that is the decision itself.
+    fn noted_of(&self, asked: &Asked<'_>) -> (bool, bool) {
+        let log = self.log();
+        let shadow = asked.stage.shadow.is_some() && log.shadow != LogShare::None;
+        (shadow || log.facts != LogFacts::None, shadow)
+    }
+
     /// What is wanted of a decision after the answer: facts for the record, a question for the shadow.
-    fn note_decision(&self, question: &Question<'_>, record: &mut DecisionRecord) -> Option<ShadowQuestion> {
-        let Question { event, asked, now, noted, .. } = *question;
-        let (claims, (path, decision)) = noted.claims.get().zip(noted.decided.get())?;
+    fn note_decision(
+        &self,
+        noted: Noted,
+        asked: &Asked<'_>,
+        record: &mut DecisionRecord,
+    ) -> Option<ShadowQuestion> {
+        let (claims, decided) = noted.claims.into_inner().zip(noted.decided.into_inner())?;
+        let NotedDecision { path, facts, decision } = decided;
         let log = self.log();
         // The shell draws the sample; zero is the number that every share but none takes.
         let is_recorded = log.facts != LogFacts::None && record.wanted(log.allow, 0);
-        let shadow = asked.stage.shadow.as_ref().filter(|_| log.shadow != LogShare::None);
-        if !is_recorded && shadow.is_none() {
-            return None;
-        }
-        let factory = &asked.stage.factory;
-        let facts = http_facts(event, factory, now);
         if is_recorded {
             record.path = path.as_ref().and_then(|path| RecordedPath::new(path.as_str(), log.facts));
-            record.facts = RecordedFacts::new(factory.facts(claims, &facts), log.facts);
         }
-        shadow.map(|_| ShadowQuestion {
+        let question = decision.map(|decision| ShadowQuestion {
             api: asked.api.name.clone(),
             stage: asked.stage_name.to_owned(),
             verb: asked.verb.clone(),
-            path: path.clone(),
-            claims: Arc::clone(claims),
-            facts,
-            decision: decision.clone(),
-        })
+            path,
+            claims: Arc::clone(&claims),
+            facts: facts.clone(),
+            decision,
+        });
+        if is_recorded {
+            record.facts = Some(RequestFacts::new(&asked.stage.factory, claims, facts, log.facts));
+        }
+        question
     }
 
     /// The answer about the asked request alone.
@@ -336,17 +353,24 @@ impl Authorizer {
         let Some((entities, slice)) = asked.stage.operations.get(operation.id().index()) else {
             return Err(Rejection::fault("internal", "the operation was not prepared".to_owned()));
         };
-        let facts = match slice.reads_http() {
+        let (is_noted, for_shadow) = self.noted_of(asked);
+        let noted = match is_noted || slice.reads_http() {
             true => http_facts(event, &asked.stage.factory, now),
             false => HttpFacts::default(),
         };
+        // Cedar is slow to take in addresses and moments: it gets them where a policy can read them.
+        let facts = if slice.reads_http() { noted.clone() } else { HttpFacts::default() };
         let path = asked_path.map_or("", RequestPath::as_str);
         record.principal = Some(principal.uid().to_string());
         let request = (asked.stage.factory)
             .request(principal, entities, &matched, path, facts)
             .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
         let decision = slice.decide(&request, &asked.stage.version);
-        let _ = question.noted.decided.set((asked_path.cloned(), decision.clone()));
+        if is_noted {
+            let decision = for_shadow.then(|| decision.clone());
+            let path = asked_path.cloned();
+            let _ = question.noted.decided.set(NotedDecision { path, facts: noted, decision });
+        }
         record.policies = decision.determining().to_vec();
         record.policy_errors = decision.errors().iter().map(ToString::to_string).collect();
         Ok(Decided { decision, operation: operation.id() })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use self::facts::{RecordedFacts, RecordedPath};
+use self::facts::{RecordedPath, RequestFacts};
 use crate::bundle::deployment::LogShare;
 use crate::time::Timestamp;
 
@@ -66,7 +66,7 @@ pub struct DecisionRecord {
     pub tenant: Option<String>,
     /// What else the policies could read, as far as it may be told, where they were asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub facts: Option<RecordedFacts>,
+    pub facts: Option<RequestFacts>,
     /// The policies that determined the decision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,

@@ -39,6 +39,51 @@ pub(crate) fn bundle(example: &SourceFiles, size: Size, nth: usize) -> SourceFil
     files
 }
 
+/// Suites of about `tests` tests, for principals with a role each: what a run of them finds allowed is `allowed`, by
+/// principal, and every other request must be denied.
+pub(crate) fn suites(files: &SourceFiles, size: Size, tests: usize, allowed: &Allowed) -> SourceFiles {
+    let mut files = files.clone();
+    let roles = size.roles.saturating_sub(3).max(1);
+    let grant: Vec<String> = (0..roles).map(|role| format!("\"r{role}\"")).collect();
+    files.insert(
+        "policies/issuers/large.toml",
+        format!(
+            "name = \"large\"\nissuer = \"https://large.example\"\nprovider = \"oidc\"\nkeys = \"development\"\n\
+             token_use = \"access\"\naudience = [\"orders-api\"]\ntenant = \"acme\"\n\
+             roles = {{ claim = \"roles\", grant = [{}] }}\n",
+            grant.join(", ")
+        ),
+    );
+    let table = load_route_table(&files).expect("the routes hold together");
+    let people = tests.div_ceil(table.operations().len());
+    let (mut principals, mut cases) = (String::new(), String::new());
+    cases.push_str("[suite]\napi = \"orders-rest\"\nparams = { id = [\"4711\"] }\n\n");
+    for person in 0..people {
+        let (first, second) = (person % roles, (person * 5 + 1) % roles);
+        _ = write!(
+            principals,
+            "[principal.p{person}]\nissuer = \"large\"\nroles = [\"r{first}\", \"r{second}\"]\n\n"
+        );
+        let allowed: Vec<String> = allowed
+            .get(&format!("p{person}"))
+            .into_iter()
+            .flatten()
+            .map(|request| format!("{request:?}"))
+            .collect();
+        _ = write!(
+            cases,
+            "[[case]]\nname = \"p{person}\"\nprincipals = [\"p{person}\"]\nallow = [{}]\n\n",
+            allowed.join(", ")
+        );
+    }
+    files.insert("tests/policies/principals.toml", principals);
+    files.insert("tests/policies/large.toml", cases);
+    files
+}
+
+/// The requests that each principal may make.
+pub(crate) type Allowed = std::collections::BTreeMap<String, Vec<String>>;
+
 /// Four routes a collection.
 fn collections(size: Size) -> usize {
     size.routes.div_ceil(4)

@@ -1,4 +1,4 @@
-//! What a person who edits policies waits for: check, matrix and plan of a large bundle, in process, without reading files.
+//! What a person who edits policies waits for: check, matrix, plan and test of a large bundle, in process, without reading files.
 //!
 //! `cargo bench --bench desk` makes one of 1,000 policies, 300 routes and 40 roles and fails above a promise;
 //! `cargo bench --bench desk -- 10` makes a tenth of it, and promises nothing.
@@ -23,10 +23,12 @@ use cedar_gate::tools::desk::Desk;
 use cedar_gate::tools::matrix::{Facts, Matrix, csv, markdown, page};
 use cedar_gate::tools::people::{Person, named_tenants};
 use cedar_gate::tools::plan::{Effort, Plan, Side};
+use cedar_gate::tools::suite::report::Report;
+use cedar_gate::tools::suite::{Filter, RunOptions, Suites};
 use cedar_gate::tools::{cache_safety, lint, whole_api};
 use cedar_policy as cedar;
 
-use crate::large::Size;
+use crate::large::{Allowed, Size};
 
 fn main() {
     let percent = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
@@ -46,6 +48,7 @@ fn main() {
     let after = load(&new);
     let planned = Timed::new("plan, both sides loaded", || plan((&loaded.value, &old), (&after, &new)));
     println!("  {}", planned.value);
+    let (tested, tests) = test(&old, size, TESTS * percent.unwrap_or(100) / 100);
 
     if percent.is_none() {
         // A command loads what it is about: matrix one bundle, plan two, check counts it in.
@@ -53,8 +56,13 @@ fn main() {
         promise("check", checked.took, Duration::from_secs(3));
         promise("matrix", load + drawn.took, Duration::from_secs(2));
         promise("plan", 2 * load + planned.took, Duration::from_secs(5));
+        assert!(tests >= TESTS, "{tests} tests were run, and {TESTS} are promised");
+        promise("test", load + tested, Duration::from_secs(5));
     }
 }
+
+/// How many tests are promised.
+const TESTS: usize = 10_000;
 
 struct Timed<T> {
     value: T,
@@ -114,6 +122,31 @@ fn matrix(bundle: &Bundle, files: &SourceFiles) -> String {
         csv(&matrix, facts).len() / 1024,
         page(&matrix, facts).len() / 1024
     )
+}
+
+/// How long it takes to read suites and to run their tests, all of which pass, and how many those are.
+fn test(files: &SourceFiles, size: Size, tests: usize) -> (Duration, usize) {
+    // A first run says who may do what: the second is one of tests that pass.
+    let nobody = large::suites(files, size, tests, &Allowed::new());
+    let mut allowed = Allowed::new();
+    for (_, _, test, _) in run_suites(&load(&nobody), &nobody).failures() {
+        allowed.entry(test.principal.clone()).or_default().push(test.request.clone());
+    }
+    let files = large::suites(&nobody, size, tests, &allowed);
+    let bundle = load(&files);
+    let tested = Timed::new("test", || run_suites(&bundle, &files));
+    let (run, failed) = (tested.value.run(), tested.value.failures().count());
+    println!("  {run} tests, {failed} failed, {} requests allowed", allowed.values().flatten().count());
+    assert!(tested.value.is_ok() && !allowed.is_empty(), "the tests do not pass, or ask for nothing");
+    (tested.took, run)
+}
+
+fn run_suites(bundle: &Bundle, files: &SourceFiles) -> Report {
+    let suites = Suites::load(bundle, files, false).unwrap_or_else(|errors| panic!("{:?}", errors.errors));
+    let filter = Filter::new(Vec::new());
+    let selected = suites.selected(&filter);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    suites.run(&selected, &filter, RunOptions { threads, fail_fast: false }, &|| {})
 }
 
 fn plan(old: (&Bundle, &SourceFiles), new: (&Bundle, &SourceFiles)) -> String {

@@ -15,15 +15,18 @@
 //! secrets in its path (`/reset/{code}`) wants `none`.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::bundle::deployment::LogFacts;
 use crate::entities::facts::Fact;
-use crate::jose::ClaimValue;
+use crate::entities::{EntityFactory, HttpFacts};
+use crate::jose::{ClaimValue, VerifiedClaims};
 
 /// The longest segment of a path that is recorded as it is, in bytes. A UUID has 36; a token has more than this.
 pub const MAX_PLAIN_SEGMENT: usize = 64;
@@ -85,6 +88,16 @@ pub struct RecordedFacts {
     pub absent: Vec<String>,
 }
 
+/// What the facts of a request are taken from. They take the form of the log, hashes and all, when the record is written:
+/// a record that is not wanted costs nothing more.
+#[derive(Clone)]
+pub struct RequestFacts {
+    factory: Arc<EntityFactory>,
+    claims: Arc<VerifiedClaims>,
+    http: HttpFacts,
+    form: LogFacts,
+}
+
 /// The hash that stands for a text: the first 16 bytes of the SHA-256 over `cedar-gate/fact/1`, a zero byte and the text, in
 /// base64url (RFC 4648 §5).
 #[must_use]
@@ -140,6 +153,33 @@ impl RecordedFacts {
             }
         }
         Some(recorded)
+    }
+}
+
+impl RequestFacts {
+    /// The facts of the request of a caller; `http` has to hold all that the event carries of what the schema declares.
+    #[must_use]
+    pub fn new(
+        factory: &Arc<EntityFactory>,
+        claims: Arc<VerifiedClaims>,
+        http: HttpFacts,
+        form: LogFacts,
+    ) -> Self {
+        Self { factory: Arc::clone(factory), claims, http, form }
+    }
+}
+
+/// As [`RecordedFacts`]; `null` where the deployment wants none.
+impl Serialize for RequestFacts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RecordedFacts::new(self.factory.facts(&self.claims, &self.http), self.form).serialize(serializer)
+    }
+}
+
+/// Tells nobody's facts.
+impl fmt::Debug for RequestFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestFacts").field("form", &self.form).finish_non_exhaustive()
     }
 }
 
