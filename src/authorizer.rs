@@ -29,7 +29,7 @@ use crate::credential;
 use crate::decision::{Decision, Effect};
 use crate::entities::{EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
-use crate::grants::{GrantError, GrantPlan, VolatileRead};
+use crate::grants::{GrantPlan, VolatileRead};
 use crate::iam::{Compiled, IamPolicy, ResourceArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
@@ -45,7 +45,7 @@ use known::{Believed, KnownTokens};
 use rejection::Rejection;
 pub use shadow::ShadowQuestion;
 pub use stages::PrepareError;
-use stages::Stages;
+use stages::{PreparedOperation, Stage, Stages};
 use whole::Document;
 
 /// Answers authorizer events by one bundle. What does not change from request to request is made once, in
@@ -206,15 +206,21 @@ impl Authorizer {
     /// What the policies of a stage can read beyond principal and path, whoever asks; `None` where there is no such stage.
     ///
     /// # Errors
-    /// [`GrantError`], a defect of ours.
+    /// [`PrepareError`], a defect of ours.
     pub fn volatile_reads(
         &self,
         (api, stage): (&str, &str),
-    ) -> Option<Result<BTreeSet<VolatileRead>, GrantError>> {
+    ) -> Option<Result<BTreeSet<VolatileRead>, PrepareError>> {
         let stage = self.stages.find(api, stage)?;
         let kinds = stage.factory.principal_types();
-        let reads = |plan: GrantPlan| plan.volatile_reads(self.bundle.routes(), self.bundle.schema(), &kinds);
-        Some(stage.plan().and_then(reads))
+        let reads = |plan: &GrantPlan| {
+            plan.volatile_reads(self.bundle.routes(), self.bundle.schema(), &kinds)
+                .map_err(PrepareError::from)
+        };
+        Some(match &stage.whole {
+            Some(whole) => reads(&whole.plan),
+            None => stage.fresh_plan().and_then(|plan| reads(&plan)),
+        })
     }
 
     /// The bundle that decides.
@@ -242,7 +248,7 @@ impl Authorizer {
             Ok(event) => event,
             Err(error) => return fault(record, "malformed_event", error.to_string()),
         };
-        record.event = Some(event.kind().to_string());
+        record.event = Some(event.kind());
         record.request_id = event.request_id().map(|id| id.chars().take(128).collect());
         let asked = match Asked::read(&event, &self.bundle, &self.stages) {
             Ok(asked) => asked,
@@ -323,8 +329,8 @@ impl Authorizer {
         let verdict = identified.and_then(|(path, token)| {
             let claims = token.claims.as_ref();
             describe_claims(&token.claims, question, record);
-            let principal = principal(claims, question)?;
-            self.decide_on(question, principal, path.as_ref(), record)
+            let principal = principal(&token, question)?;
+            self.decide_on(question, &principal, path.as_ref(), record)
                 .and_then(|decided| self.answer_by(&decided.decision, claims, question.asked, record))
                 .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
         });
@@ -341,7 +347,7 @@ impl Authorizer {
     fn decide_on(
         &self,
         question: &Question<'_>,
-        principal: Principal,
+        principal: &Principal,
         asked_path: Option<&RequestPath>,
         record: &mut DecisionRecord,
     ) -> Result<Decided, Rejection> {
@@ -350,22 +356,27 @@ impl Authorizer {
         let operation = matched.operation();
         record.action = Some(operation.name().to_owned());
         record.route = Some(operation.template().to_string());
-        let Some((entities, slice)) = asked.stage.operations.get(operation.id().index()) else {
+        let Stage { version, factory, engine, operations, .. } = asked.stage;
+        let Some(PreparedOperation { entities, scope }) = operations.get(operation.id().index()) else {
             return Err(Rejection::fault("internal", "the operation was not prepared".to_owned()));
         };
+        record.principal = Some(principal.clone());
+        let candidates = engine.candidates(principal, scope);
         let (is_noted, for_shadow) = self.noted_of(asked);
-        let noted = match is_noted || slice.reads_http() {
-            true => http_facts(event, &asked.stage.factory, now),
+        let read_http = candidates.read_http();
+        let noted = match is_noted || read_http {
+            true => http_facts(event, factory, now),
             false => HttpFacts::default(),
         };
-        // Cedar is slow to take in addresses and moments: it gets them where a policy can read them.
-        let facts = if slice.reads_http() { noted.clone() } else { HttpFacts::default() };
         let path = asked_path.map_or("", RequestPath::as_str);
-        record.principal = Some(principal.uid().to_string());
-        let request = (asked.stage.factory)
-            .request(principal, entities, &matched, path, facts)
+        let request = || {
+            // Cedar is slow to take in addresses and moments: it gets them where a policy can read them.
+            let facts = if read_http { &noted } else { &HttpFacts::default() };
+            factory.request(principal, entities, &matched, path, facts)
+        };
+        let decision = candidates
+            .decide(version, request)
             .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
-        let decision = slice.decide(&request, &asked.stage.version);
         if is_noted {
             let decision = for_shadow.then(|| decision.clone());
             let path = asked_path.cloned();
@@ -494,9 +505,9 @@ impl Authorizer {
 }
 
 /// The entity of the caller.
-fn principal(claims: &VerifiedClaims, question: &Question<'_>) -> Result<Principal, Rejection> {
-    question.asked.stage.factory.principal(claims).map_err(|error| {
-        Rejection::deny("claims_do_not_fit", error.to_string()).of(safe_text(&principal_id(claims)))
+fn principal(token: &Believed, question: &Question<'_>) -> Result<Principal, Rejection> {
+    token.made.principal(&token.claims, &question.asked.stage.factory).map_err(|error| {
+        Rejection::deny("claims_do_not_fit", error.to_string()).of(safe_text(&principal_id(&token.claims)))
     })
 }
 
@@ -632,7 +643,7 @@ mod tests {
             assert_eq!((record.outcome, record.reason), (Outcome::Fault, "panic"));
             assert_eq!((record.level, record.detail.as_deref()), ("ERROR", Some(message)));
             assert_eq!(
-                (record.bundle.as_str(), record.timestamp.as_str()),
+                (record.bundle.as_str(), record.timestamp.to_string().as_str()),
                 ("sha256:00", "1970-01-01T00:00:01Z")
             );
         }

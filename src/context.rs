@@ -2,6 +2,8 @@
 
 pub mod contract;
 
+use std::borrow::Cow;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Keys and values in their order, each key once.
@@ -67,8 +69,13 @@ impl AuthorizerContext {
     /// The context with values that are no lists, as REST, WebSocket and HTTP 1.0 answers must have it: API Gateway
     /// answers 500 to a list there, after an Allow.
     #[must_use]
-    pub fn scalars(&self) -> Self {
-        Self(self.0.iter().map(|(key, value)| (key.clone(), value.scalar())).collect())
+    pub fn scalars(&self) -> Cow<'_, Self> {
+        match self.0.iter().any(|(_, value)| matches!(value, ContextValue::List(_))) {
+            false => Cow::Borrowed(self),
+            true => {
+                Cow::Owned(Self(self.0.iter().map(|(key, value)| (key.clone(), value.scalar())).collect()))
+            }
+        }
     }
 
     /// The context with texts only, as AppSync has it.

@@ -4,6 +4,8 @@
 //! [`Decision`] is what the authorizer acts on: Cedar skips a policy that errors, so a failing `forbid` would vanish;
 //! here any evaluation error makes the decision a Deny.
 
+mod index;
+
 use std::collections::HashSet;
 use std::fmt;
 
@@ -11,22 +13,38 @@ use cedar_policy as cedar;
 use serde_json::Value;
 
 use crate::bundle::policies::PolicyVersion;
-use crate::entities::AccessRequest;
+use crate::cedar_core::{Condition, Inquiry};
+use crate::entities::{AccessRequest, OperationEntities, Principal};
+
+use index::{Known, KnownTarget, ScopeIndex};
 
 /// A set of policies that can be asked.
 #[derive(Clone, Debug)]
 pub struct Engine {
     policies: cedar::PolicySet,
-    scopes: Vec<Scope>,
-    http_readers: HashSet<cedar::PolicyId>,
+    /// The policies in the order of their ids, which is that of an answer's reasons.
+    rules: Vec<Rule>,
+    index: ScopeIndex,
 }
 
-/// A policy with the part of its scope that tells whom it cannot concern, taken out once and not for each operation.
+/// A policy, ready to be asked when its scope is true.
 #[derive(Clone, Debug)]
-struct Scope {
-    policy: cedar::Policy,
-    action: cedar::ActionConstraint,
-    resource: cedar::ResourceConstraint,
+struct Rule {
+    id: cedar::PolicyId,
+    permits: bool,
+    condition: Option<Condition>,
+    reads_http: bool,
+}
+
+/// An operation, as the scopes of an [`Engine`] speak of it. Made once, not per request.
+#[derive(Clone, Debug)]
+pub struct OperationScope(KnownTarget);
+
+/// The policies whose scope is true of a request. What of the request their conditions read is not put together yet.
+#[derive(Clone, Debug)]
+pub struct Candidates<'e> {
+    engine: &'e Engine,
+    places: Vec<u32>,
 }
 
 /// The policies of an [`Engine`] that can apply to one action on one resource, whoever asks.
@@ -89,7 +107,7 @@ impl Effect {
     }
 }
 
-/// What the authorizer acts on. Only [`PolicySlice::decide`] makes one.
+/// What the authorizer acts on. Only [`Candidates::decide`] and [`PolicySlice::decide`] make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     effect: Effect,
@@ -102,66 +120,170 @@ impl Engine {
     /// An engine over a set of policies. Templates in it decide nothing.
     #[must_use]
     pub fn new(policies: cedar::PolicySet) -> Self {
-        let readers = policies.policies().filter(|policy| reads_http(policy));
-        let http_readers = readers.map(|policy| policy.id().clone()).collect();
-        let scopes = policies.policies().map(|policy| Scope {
-            action: policy.action_constraint(),
-            resource: policy.resource_constraint(),
-            policy: policy.clone(),
-        });
-        let scopes = scopes.collect();
-        Self { policies, scopes, http_readers }
+        let mut ordered: Vec<&cedar::Policy> = policies.policies().collect();
+        ordered.sort_unstable_by(|one, other| one.id().cmp(other.id()));
+        let index = ScopeIndex::new(ordered.iter().copied());
+        let rule = |policy: &cedar::Policy| {
+            let condition = Condition::of(policy);
+            Rule {
+                id: policy.id().clone(),
+                permits: policy.effect() == cedar::Effect::Permit,
+                reads_http: condition.is_some() && reads_http(policy),
+                condition,
+            }
+        };
+        let rules = ordered.into_iter().map(rule).collect();
+        Self { policies, rules, index }
     }
 
     /// Cedar's answer to a request.
-    ///
-    /// # Errors
-    /// [`EngineError`] where the policies that can apply cannot be put together (two of one id).
-    pub fn evaluate(
-        &self,
-        request: &cedar::Request,
-        entities: &cedar::Entities,
-    ) -> Result<EngineAnswer, EngineError> {
-        let slice = match (request.action(), request.resource()) {
-            (Some(action), Some(resource)) => self.slice(action, resource, entities)?,
-            (None, _) | (_, None) => self.whole(),
+    #[must_use]
+    pub fn evaluate(&self, request: &cedar::Request, entities: &cedar::Entities) -> EngineAnswer {
+        let (Some(principal), Some(action), Some(resource)) =
+            (request.principal(), request.action(), request.resource())
+        else {
+            return cedars_answer(&self.policies, request, entities);
         };
-        Ok(slice.evaluate(request, entities))
+        let known = |uid| self.index.known(uid, entities.ancestors(uid).into_iter().flatten());
+        let target = self.index.known_target(known(action), known(resource));
+        let places = self.index.candidates(&known(principal), &target);
+        let inquiry = Inquiry::new(request, entities);
+        Candidates { engine: self, places }.answer(|condition| inquiry.satisfies(condition))
+    }
+
+    /// What the scopes can tell of an operation.
+    #[must_use]
+    pub fn scope(&self, operation: &OperationEntities) -> OperationScope {
+        OperationScope(self.target(operation.action(), operation.route(), operation.entities()))
+    }
+
+    fn target(
+        &self,
+        action: &cedar::EntityUid,
+        resource: &cedar::EntityUid,
+        entities: &cedar::Entities,
+    ) -> KnownTarget {
+        let known = |uid| self.index.known(uid, entities.ancestors(uid).into_iter().flatten());
+        self.index.known_target(known(action), known(resource))
+    }
+
+    /// The policies whose scope is true of a principal that asks for an operation.
+    ///
+    /// Any other policy's scope is false. Evaluating a scope cannot fail, and a policy with a false scope is neither
+    /// determining nor in error, so leaving it out changes nothing.
+    #[must_use]
+    pub fn candidates(&self, principal: &Principal, operation: &OperationScope) -> Candidates<'_> {
+        let known: Known = self.index.known(principal.uid(), principal.ancestors());
+        Candidates { engine: self, places: self.index.candidates(&known, &operation.0) }
     }
 
     /// The policies that can apply to an action on a resource, whoever asks: those whose action and resource scope match,
-    /// as `entities` tells what the two are in.
-    ///
-    /// A policy outside the slice has a scope that is false for this action or this resource. Evaluating a scope cannot
-    /// fail and a policy with a false scope is neither determining nor in error, so leaving it out changes nothing.
+    /// as `entities` tells what the two are in. Those left out change no answer, as in [`Engine::candidates`].
     ///
     /// # Errors
-    /// As [`Engine::evaluate`].
+    /// [`EngineError`] where the policies that can apply cannot be put together (two of one id).
     pub fn slice(
         &self,
         action: &cedar::EntityUid,
         resource: &cedar::EntityUid,
         entities: &cedar::Entities,
     ) -> Result<PolicySlice, EngineError> {
-        let (action, resource) = (Lineage::of(action, entities), Lineage::of(resource, entities));
-        let candidates = self.scopes.iter().filter(|scope| {
-            action.satisfies_action(&scope.action) && resource.satisfies_resource(&scope.resource)
-        });
-        let mut policies = cedar::PolicySet::new();
-        for Scope { policy, .. } in candidates {
+        let target = self.target(action, resource, entities);
+        let mut slice = PolicySlice { policies: cedar::PolicySet::new(), reads_http: false };
+        for rule in self.index.reachable(&target).filter_map(|place| self.rules.get(place)) {
+            let Some(policy) = self.policies.policy(&rule.id) else { continue };
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
                 return Ok(self.whole());
             }
-            policies.add(policy.clone()).map_err(|error| EngineError(error.to_string()))?;
+            slice.reads_http |= rule.reads_http;
+            slice.policies.add(policy.clone()).map_err(|error| EngineError(error.to_string()))?;
         }
-        let reads_http = policies.policies().any(|policy| self.http_readers.contains(policy.id()));
-        Ok(PolicySlice { policies, reads_http })
+        Ok(slice)
     }
 
     fn whole(&self) -> PolicySlice {
-        PolicySlice { policies: self.policies.clone(), reads_http: !self.http_readers.is_empty() }
+        let reads_http = self.rules.iter().any(|rule| rule.reads_http);
+        PolicySlice { policies: self.policies.clone(), reads_http }
     }
+}
+
+impl Candidates<'_> {
+    /// Whether a condition may read the volatile facts, `context.http`. Where none can, they need not be there: Cedar is
+    /// slow to take in addresses and moments.
+    #[must_use]
+    pub fn read_http(&self) -> bool {
+        self.rules().any(|rule| rule.reads_http)
+    }
+
+    /// The decision, by the policies of `version`. The request is put together only where a condition has to be evaluated.
+    ///
+    /// # Errors
+    /// Those of putting it together.
+    pub fn decide<E>(
+        &self,
+        version: &PolicyVersion,
+        request: impl FnOnce() -> Result<AccessRequest, E>,
+    ) -> Result<Decision, E> {
+        if self.rules().any(|rule| rule.condition.is_some()) {
+            return Ok(self.decide_on(&request()?, version));
+        }
+        Ok(Decision::by(self.answer(|_| Ok(true)), version))
+    }
+
+    /// The decision about a request that is put together already.
+    #[must_use]
+    pub fn decide_on(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
+        let inquiry = Inquiry::new(&request.request, &request.entities);
+        Decision::by(self.answer(|condition| inquiry.satisfies(condition)), version)
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.places.iter().filter_map(|place| self.engine.rules.get(usize::try_from(*place).ok()?))
+    }
+
+    /// The answer, by what each condition comes to.
+    fn answer(&self, satisfies: impl Fn(&Condition) -> Result<bool, String>) -> EngineAnswer {
+        let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        for rule in self.rules() {
+            match rule.condition.as_ref().map_or(Ok(true), &satisfies) {
+                Ok(false) => {}
+                Ok(true) if rule.permits => permits.push(rule.id.to_string()),
+                Ok(true) => forbids.push(rule.id.to_string()),
+                Err(message) => errors.push(PolicyError { policy: rule.id.to_string(), message }),
+            }
+        }
+        let (decision, reasons) = match (permits.is_empty(), forbids.is_empty()) {
+            (false, true) => (Effect::Allow, permits),
+            (true | false, _) => (Effect::Deny, forbids),
+        };
+        EngineAnswer { decision, reasons, errors }
+    }
+}
+
+/// What Cedar's own authorizer answers, by a whole set of policies.
+fn cedars_answer(
+    policies: &cedar::PolicySet,
+    request: &cedar::Request,
+    entities: &cedar::Entities,
+) -> EngineAnswer {
+    let response = cedar::Authorizer::new().is_authorized(request, policies, entities);
+    let diagnostics = response.diagnostics();
+    let mut reasons: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+    reasons.sort_unstable();
+    let mut errors: Vec<PolicyError> = diagnostics
+        .errors()
+        .map(|cedar::AuthorizationError::PolicyEvaluationError(error)| PolicyError {
+            policy: error.policy_id().to_string(),
+            message: error.inner().to_string(),
+        })
+        .collect();
+    errors.sort_unstable();
+    let decision = match response.decision() {
+        cedar::Decision::Allow => Effect::Allow,
+        cedar::Decision::Deny => Effect::Deny,
+    };
+    EngineAnswer { decision, reasons, errors }
 }
 
 impl PolicySlice {
@@ -182,39 +304,29 @@ impl PolicySlice {
         self.len() == 0
     }
 
-    /// Whether a policy may read the volatile facts, `context.http`. Where none can, they need not be there: Cedar is
-    /// slow to take in addresses and moments.
+    /// Whether a policy may read the volatile facts, `context.http`.
     #[must_use]
     pub fn reads_http(&self) -> bool {
         self.reads_http
     }
 
-    /// Cedar's answer to a request for the slice's action and resource.
+    /// Cedar's answer to a request for the slice's action and resource: by Cedar's own authorizer, and by nothing of ours
+    /// but the choice of the policies.
     #[must_use]
     pub fn evaluate(&self, request: &cedar::Request, entities: &cedar::Entities) -> EngineAnswer {
-        let response = cedar::Authorizer::new().is_authorized(request, &self.policies, entities);
-        let diagnostics = response.diagnostics();
-        let mut reasons: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
-        reasons.sort_unstable();
-        let mut errors: Vec<PolicyError> = diagnostics
-            .errors()
-            .map(|cedar::AuthorizationError::PolicyEvaluationError(error)| PolicyError {
-                policy: error.policy_id().to_string(),
-                message: error.inner().to_string(),
-            })
-            .collect();
-        errors.sort_unstable();
-        let decision = match response.decision() {
-            cedar::Decision::Allow => Effect::Allow,
-            cedar::Decision::Deny => Effect::Deny,
-        };
-        EngineAnswer { decision, reasons, errors }
+        cedars_answer(&self.policies, request, entities)
     }
 
     /// The decision about a request, by the policies of `version`.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
-        let answer = self.evaluate(&request.request, &request.entities);
+        Decision::by(self.evaluate(&request.request, &request.entities), version)
+    }
+}
+
+impl Decision {
+    /// What is made of an answer by the policies of `version`.
+    fn by(answer: EngineAnswer, version: &PolicyVersion) -> Self {
         let (effect, determining) = match (answer.decision, answer.errors.is_empty()) {
             (Effect::Allow, true) => (Effect::Allow, answer.reasons),
             // What allowed did not determine the Deny that the error made.
@@ -225,11 +337,9 @@ impl PolicySlice {
             Effect::Allow => None,
             Effect::Deny => determining.iter().find_map(|id| version.note(id)?.deny_message.clone()),
         };
-        Decision { effect, determining, errors: answer.errors, deny_message }
+        Self { effect, determining, errors: answer.errors, deny_message }
     }
-}
 
-impl Decision {
     /// Allow or deny.
     #[must_use]
     pub fn effect(&self) -> Effect {

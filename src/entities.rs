@@ -7,14 +7,15 @@
 
 pub mod facts;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use cedar_policy as cedar;
-use cedar_policy::RestrictedExpression as Value;
 
 use crate::bundle::roles::Roles;
 use crate::bundle::vocabulary::{ClaimKind, HttpShape, PrincipalShape, Vocabulary};
+use crate::cedar_core::{self, Node, Value};
 use crate::jose::{ClaimValue, PrincipalKind, VerifiedClaims};
 use crate::route::{Operation, RouteMatch};
 use crate::time::Timestamp;
@@ -29,8 +30,9 @@ pub struct EntityFactory {
     roles: HashMap<String, Vec<cedar::EntityUid>>,
 }
 
-/// The entity of a caller, with everything it is in; made by [`EntityFactory::principal`].
-pub type Principal = cedar::Entity;
+/// The entity of a caller, with everything it is in; made by [`EntityFactory::principal`]. A clone shares it.
+#[derive(Clone, Debug)]
+pub struct Principal(Node);
 
 /// The action and the route of one operation, as one API and stage see it. Made once, not per request.
 #[derive(Clone, Debug)]
@@ -88,6 +90,39 @@ pub enum EntityError {
     Cedar(String),
 }
 
+impl Principal {
+    /// Its name.
+    #[must_use]
+    pub fn uid(&self) -> &cedar::EntityUid {
+        self.0.uid()
+    }
+
+    /// Everything it is in: roles, with all that they include, and a tenant.
+    pub fn ancestors(&self) -> impl Iterator<Item = &cedar::EntityUid> {
+        self.0.ancestors()
+    }
+
+    /// The entity, in the form of Cedar's public interface.
+    #[must_use]
+    pub fn entity(&self) -> &cedar::Entity {
+        self.0.entity()
+    }
+}
+
+/// Its name, as Cedar writes it: `User::"acme-staff|4711"`.
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uid().fmt(f)
+    }
+}
+
+/// An entity that is in what it says, and in nothing more.
+impl From<cedar::Entity> for Principal {
+    fn from(entity: cedar::Entity) -> Self {
+        Self(Node::from(entity))
+    }
+}
+
 impl EntityFactory {
     /// Prepares the names and the role closures of one policy version.
     ///
@@ -120,8 +155,8 @@ impl EntityFactory {
         let roles = claims.roles().iter().filter_map(|role| self.roles.get(role)).flatten().cloned();
         let tenant = claims.tenant().map(|tenant| uid(&self.tenant, tenant));
         let attributes = principal_attributes(claims, shape)?;
-        cedar::Entity::new_with_tags(uid(kind, &principal_id(claims)), attributes, roles.chain(tenant), [])
-            .map_err(cedar_error)
+        let uid = uid(kind, &principal_id(claims));
+        Ok(Principal(Node::new(uid, attributes, roles.chain(tenant).collect())))
     }
 
     /// The types of those who ask.
@@ -136,27 +171,26 @@ impl EntityFactory {
     /// [`EntityError::Cedar`] where Cedar refuses a value, such as a moment outside its range.
     pub fn request(
         &self,
-        principal: Principal,
+        principal: &Principal,
         operation: &OperationEntities,
         matched: &RouteMatch<'_, '_>,
         path: &str,
-        facts: HttpFacts,
+        facts: &HttpFacts,
     ) -> Result<AccessRequest, EntityError> {
-        let uid = principal.uid();
-        self.request_in(self.store(operation, principal)?, uid, operation, matched, path, facts)
+        let store = self.store(operation, principal)?;
+        self.request_in(store, principal.uid(), operation, matched, path, facts)
     }
 
     /// The three entities of every request that a principal makes for an operation.
     ///
     /// # Errors
-    /// [`EntityError::Cedar`] where the principal's parents lead in a circle, which ours never do.
+    /// [`EntityError::Cedar`] where the operation's store has another entity of the principal's name, which it never has.
     pub fn store(
         &self,
         operation: &OperationEntities,
-        principal: Principal,
+        principal: &Principal,
     ) -> Result<cedar::Entities, EntityError> {
-        // The store of the operation is complete already, so Cedar looks at the principal's parents alone.
-        operation.store.clone().add_entities([principal], None).map_err(cedar_error)
+        cedar_core::with_principal(&operation.store, &principal.0).map_err(cedar_error)
     }
 
     /// Puts a request together whose [store](Self::store) is there already.
@@ -166,21 +200,19 @@ impl EntityFactory {
     pub fn request_in(
         &self,
         store: cedar::Entities,
-        principal: cedar::EntityUid,
+        principal: &cedar::EntityUid,
         operation: &OperationEntities,
         matched: &RouteMatch<'_, '_>,
         path: &str,
-        facts: HttpFacts,
+        facts: &HttpFacts,
     ) -> Result<AccessRequest, EntityError> {
-        let params = matched.params().iter().map(|(name, value)| (name.to_string(), string(value)));
-        let context = cedar::Context::from_pairs([
-            ("params".to_owned(), record(params)?),
-            ("path".to_owned(), string(path)),
-            ("http".to_owned(), http(facts)?),
-        ])
-        .map_err(cedar_error)?;
-        let (action, route) = (operation.action.clone(), operation.route.clone());
-        let request = cedar::Request::new(principal, action, route, context, None).map_err(cedar_error)?;
+        let params = matched.params().iter().map(|(name, value)| (*name, Value::string(value)));
+        let context = [
+            ("params", Value::record(params)),
+            ("path", Value::string(path)),
+            ("http", http(facts).map_err(cedar_error)?),
+        ];
+        let request = cedar_core::request([principal, &operation.action, &operation.route], context);
         Ok(AccessRequest { request, entities: store })
     }
 
@@ -217,7 +249,7 @@ impl OperationEntities {
         let attributes = [("api", api), ("stage", stage), ("template", template.as_str())]
             .into_iter()
             .filter(|(name, _)| vocabulary.route.contains(*name))
-            .map(|(name, value)| (name.to_owned(), string(value)))
+            .map(|(name, value)| (name.to_owned(), cedar::RestrictedExpression::new_string(value.to_owned())))
             .collect();
         let route = uid(&type_name("Route")?, &template);
         let entities = [
@@ -265,41 +297,39 @@ pub fn principal_id(claims: &VerifiedClaims) -> String {
 fn principal_attributes(
     claims: &VerifiedClaims,
     shape: &PrincipalShape,
-) -> Result<Vec<(String, Value)>, EntityError> {
-    let optional = |text: Option<&str>| text.map(string);
-    let mut attributes: Vec<(String, Value)> = [
-        ("sub", Some(string(claims.subject()))),
-        ("issuer", Some(string(claims.issuer()))),
-        ("client_id", optional(claims.client_id())),
-        ("scopes", Some(set(claims.scopes()))),
-        ("email", optional(claims.email())),
-        ("email_verified", claims.email_verified().map(Value::new_bool)),
-    ]
-    .into_iter()
-    .filter(|(name, _)| shape.attributes.contains(*name))
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect();
+) -> Result<Vec<(&'static str, Value)>, EntityError> {
+    let mut attributes = Vec::with_capacity(7);
+    let mut declared = |name: &'static str, value: &dyn Fn() -> Option<Value>| {
+        if shape.attributes.contains(name) {
+            attributes.extend(value().map(|value| (name, value)));
+        }
+    };
+    declared("sub", &|| Some(Value::string(claims.subject())));
+    declared("issuer", &|| Some(Value::string(claims.issuer())));
+    declared("client_id", &|| claims.client_id().map(Value::string));
+    declared("scopes", &|| Some(Value::strings(claims.scopes())));
+    declared("email", &|| claims.email().map(Value::string));
+    declared("email_verified", &|| claims.email_verified().map(Value::boolean));
     if let Some(declared) = &shape.claims {
-        let given: BTreeMap<&str, &ClaimValue> = claims.claims().collect();
         let mut fields = Vec::with_capacity(declared.len());
         for (name, claim) in declared {
-            match given.get(name.as_str()) {
-                Some(value) => fields.push((name.clone(), claim_value(name, claim.kind, value)?)),
+            match claims.claims().find(|(given, _)| given == name) {
+                Some((_, value)) => fields.push((name.as_str(), claim_value(name, claim.kind, value)?)),
                 None if claim.required => return Err(EntityError::MissingClaim { claim: name.clone() }),
                 None => {}
             }
         }
-        attributes.push(("claims".to_owned(), record(fields)?));
+        attributes.push(("claims", Value::record(fields)));
     }
     Ok(attributes)
 }
 
 fn claim_value(name: &str, kind: ClaimKind, value: &ClaimValue) -> Result<Value, EntityError> {
     Ok(match coerced(name, kind, value)? {
-        ClaimValue::String(text) => Value::new_string(text),
-        ClaimValue::Long(number) => Value::new_long(number),
-        ClaimValue::Bool(truth) => Value::new_bool(truth),
-        ClaimValue::Set(items) => set(&items),
+        ClaimValue::String(text) => Value::string(&text),
+        ClaimValue::Long(number) => Value::long(number),
+        ClaimValue::Bool(truth) => Value::boolean(truth),
+        ClaimValue::Set(items) => Value::strings(&items),
     })
 }
 
@@ -325,21 +355,23 @@ fn coerced(name: &str, kind: ClaimKind, value: &ClaimValue) -> Result<ClaimValue
     }
 }
 
-fn http(facts: HttpFacts) -> Result<Value, EntityError> {
-    let texts = |fields: Vec<(String, String)>| match fields.is_empty() {
-        true => Ok(None),
-        false => record(fields.into_iter().map(|(name, value)| (name, Value::new_string(value)))).map(Some),
+fn http(facts: &HttpFacts) -> Result<Value, cedar_core::CoreError> {
+    let texts = |fields: &[(String, String)]| {
+        let fields = fields.iter().map(|(name, value)| (name.as_str(), Value::string(value)));
+        (fields.len() > 0).then(|| Value::record(fields))
     };
+    // Cedar has no IPv4 address in the clothes of IPv6 (`::ffff:192.0.2.7`), and a rule about the address must bite.
+    let source_ip = facts.source_ip.map(|address| Value::ip(address.to_canonical())).transpose()?;
+    let time = facts.time.map(|moment| Value::datetime(&moment.to_datetime_literal())).transpose()?;
     let fields = [
-        // Cedar has no IPv4 address in the clothes of IPv6 (`::ffff:192.0.2.7`), and a rule about the address must bite.
-        ("source_ip", facts.source_ip.map(|address| Value::new_ip(address.to_canonical().to_string()))),
-        ("time", facts.time.map(|moment| Value::new_datetime(moment.to_datetime_literal()))),
-        ("client_cert_subject", facts.client_cert_subject.map(Value::new_string)),
-        ("headers", texts(facts.headers)?),
-        ("query", texts(facts.query)?),
-        ("stage_variables", texts(facts.stage_variables)?),
+        ("source_ip", source_ip),
+        ("time", time),
+        ("client_cert_subject", facts.client_cert_subject.as_deref().map(Value::string)),
+        ("headers", texts(&facts.headers)),
+        ("query", texts(&facts.query)),
+        ("stage_variables", texts(&facts.stage_variables)),
     ];
-    record(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))))
+    Ok(Value::record(fields.into_iter().filter_map(|(name, value)| Some((name, value?)))))
 }
 
 fn type_name(name: &str) -> Result<cedar::EntityTypeName, EntityError> {
@@ -348,18 +380,6 @@ fn type_name(name: &str) -> Result<cedar::EntityTypeName, EntityError> {
 
 fn uid(kind: &cedar::EntityTypeName, id: &str) -> cedar::EntityUid {
     cedar::EntityUid::from_type_name_and_id(kind.clone(), cedar::EntityId::new(id))
-}
-
-fn string(text: &str) -> Value {
-    Value::new_string(text.to_owned())
-}
-
-fn set(items: &[String]) -> Value {
-    Value::new_set(items.iter().map(|item| string(item)))
-}
-
-fn record(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, EntityError> {
-    Value::new_record(fields).map_err(cedar_error)
 }
 
 fn cedar_error(error: impl std::fmt::Display) -> EntityError {

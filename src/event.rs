@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The kind of gateway, and of authorizer, that asks.
@@ -594,7 +594,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
+        // As many as the headers of a browser.
+        let mut members = Vec::with_capacity(24);
         while let Some(LossyText(key)) = map.next_key()? {
             let value: &'de RawValue = map.next_value()?;
             members.push((key, Cow::Borrowed(value)));
@@ -675,10 +676,38 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
 /// The text at a path of member names below a value.
 fn text_at<'x>(raw: &'x RawValue, path: &[&str]) -> Option<Cow<'x, str>> {
     let Some((name, rest)) = path.split_first() else { return text(raw) };
-    let Object(members) = serde_json::from_str(raw.get()).ok()?;
-    match members.into_iter().find(|(key, _)| key == name)?.1 {
-        Cow::Borrowed(value) => text_at(value, rest),
-        Cow::Owned(value) => text_at(&value, rest).map(|text| Cow::Owned(text.into_owned())),
+    let member = MemberNamed(name).deserialize(&mut serde_json::Deserializer::from_str(raw.get())).ok()??;
+    text_at(member, rest)
+}
+
+/// Finds the first member of an object that has a name; the others are skipped unread.
+struct MemberNamed<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for MemberNamed<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MemberNamed<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(LossyText(key)) = map.next_key()? {
+            if found.is_none() && key == self.0 {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
     }
 }
 

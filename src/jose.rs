@@ -6,9 +6,10 @@
 //!              └─opaque──▶ TrustedIssuer ──▶ Introspected (its answer) ──▶ active ───────────────────────────────────┘
 //! ```
 //!
-//! The only place that names `jsonwebtoken`, which checks (and for development, makes) signatures. Everything else
-//! is decided here: its own claim rules accept a token without `iss` and `aud`, an `iss` that is an array, an unknown
-//! `crit`, and `nbf` in the future.
+//! The only place that names `jsonwebtoken`. It makes the signatures of development tokens, and builds with debug assertions
+//! hold its opinion of every signature against ours; in a release aws-lc is asked directly, because `jsonwebtoken` parses
+//! the key for every token. Everything else is decided here: its own claim rules accept a token without `iss` and `aud`, an
+//! `iss` that is an array, an unknown `crit`, and `nbf` in the future.
 
 pub(crate) mod json;
 

@@ -21,6 +21,8 @@ pub mod jose;
 pub mod bundle;
 
 // The decision.
+mod cedar_core;
+
 pub mod entities;
 
 pub mod decision;

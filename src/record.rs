@@ -3,12 +3,15 @@
 pub mod facts;
 pub mod shadow;
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use self::facts::{RecordedPath, RequestFacts};
 use crate::bundle::deployment::LogShare;
+use crate::entities::Principal;
+use crate::event::EventKind;
 use crate::time::Timestamp;
 
 /// What one answer was, for the log.
@@ -20,7 +23,8 @@ pub struct DecisionRecord {
     /// `INFO` for an allow, `WARN` for a refusal, `ERROR` for a fault: Lambda's log filter reads it.
     pub level: &'static str,
     /// The moment the decision was made for, RFC 3339; the name is the one that Lambda's JSON logs use.
-    pub timestamp: String,
+    #[serde(serialize_with = "as_text")]
+    pub timestamp: Timestamp,
     /// What the caller got.
     pub outcome: Outcome,
     /// Why, as a stable word (`policy`, `no_permit`, `expired`, …).
@@ -35,8 +39,8 @@ pub struct DecisionRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The kind of event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_as_text")]
+    pub event: Option<EventKind>,
     /// The API's alias.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
@@ -56,8 +60,8 @@ pub struct DecisionRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     /// Who asked: `User::"<issuer>|<sub>"` or `Client::"<issuer>|<client id>"`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_as_text")]
+    pub principal: Option<Principal>,
     /// The roles that the issuer conferred.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
@@ -150,6 +154,17 @@ pub enum Outcome {
     Fault,
 }
 
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn maybe_as_text<S: Serializer>(value: &Option<impl fmt::Display>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
 impl DecisionRecord {
     /// The record of a fault that nothing is known of yet: what is not filled in later fails closed.
     #[must_use]
@@ -157,7 +172,7 @@ impl DecisionRecord {
         Self {
             kind: "decision",
             level: "ERROR",
-            timestamp: now.to_string(),
+            timestamp: now,
             outcome: Outcome::Fault,
             reason: "internal",
             detail: None,

@@ -172,7 +172,7 @@ fn policy_document(
     json(&PolicyResponse {
         principal_id,
         policy_document,
-        context: context.scalars(),
+        context: &context.scalars(),
         usage_identifier_key: usage_identifier_key.map(|UsageIdentifierKey(key)| key.as_str()),
     })
 }
@@ -203,7 +203,7 @@ struct PolicyResponse<'a> {
     principal_id: &'a str,
     policy_document: &'a IamPolicy,
     #[serde(skip_serializing_if = "AuthorizerContext::is_empty")]
-    context: AuthorizerContext,
+    context: &'a AuthorizerContext,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_identifier_key: Option<&'a str>,
 }

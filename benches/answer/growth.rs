@@ -1,69 +1,99 @@
-//! How the cost of a decision grows with the policies.
+//! How the cost of a decision grows with the policies of a version.
 //!
-//! Of three generated policies, one is for a role that the caller lacks, one asks for a path parameter that the request
-//! does not have, and one for a department that the token does not name. Only policies whose scope fits the operation
-//! are evaluated; so what counts is how many of them speak of one operation, not how many there are.
+//! In the first sets scopes tell policies apart, by role, operation, path and tag, as people write them: of any number of
+//! policies five can apply to the asked request, and four of them have a condition. In the second sets no scope says anything,
+//! so every policy is a candidate for every request, and each is evaluated: no index can help that.
 
 use std::fmt::Write as _;
 
-use cedar_gate::bundle::ROUTES_SCHEMA;
-use cedar_gate::bundle::source::SourceFiles;
+use cedar_gate::decision::{Engine, OperationScope};
+use cedar_gate::entities::{AccessRequest, Principal};
 use cedar_gate::path::RequestPath;
-use cedar_gate::route::RouteTable;
 
-use crate::subject::{Prepared, Subject, load};
+use crate::subject::{Prepared, Subject};
 use crate::{Measured, measured};
 
-/// Policies, and the operations over which they are spread evenly.
-const SIZES: [(usize, usize); 5] = [(10, 1), (100, 1), (1_000, 1), (100, 10), (1_000, 100)];
+/// Policies whose scopes select.
+const SELECTIVE: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
+
+/// Policies whose scopes do not.
+const UNSELECTIVE: [usize; 3] = [10, 100, 1_000];
+
+/// A set of policies, and the request that it is asked about.
+struct Set {
+    name: String,
+    engine: Engine,
+    scope: OperationScope,
+    principal: Principal,
+    request: AccessRequest,
+}
 
 pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
-    let path: RequestPath = "/generated-0/4711".parse().expect("the path is in its normal form");
-    let bundles = SIZES.map(|(policies, operations)| load(&generated(&subject.files, policies, operations)));
-    let asked: Vec<_> = bundles
-        .iter()
-        .map(|bundle| {
-            let prepared = Prepared::new(bundle, &path);
-            let request = prepared.request(&subject.claims(bundle));
-            (prepared, request)
+    let path: RequestPath = "/orders/4711".parse().expect("the path is in its normal form");
+    let bundle = subject.authorizer.bundle();
+    let prepared = Prepared::new(bundle, &path);
+    let claims = subject.claims(bundle);
+    let set = |name: String, text: String| {
+        let engine = Engine::new(text.parse().expect("the policies are policies"));
+        let scope = engine.scope(&prepared.operation);
+        let principal = prepared.factory.principal(&claims).expect("the claims fit the schema");
+        Set { name, engine, scope, principal, request: prepared.request(&claims) }
+    };
+    let selective = SELECTIVE.map(|count| set(format!("{count} policies"), selective(count)));
+    let unselective =
+        UNSELECTIVE.map(|count| set(format!("{count} policies without a scope"), unselective(count)));
+    let version = prepared.version;
+    let decisions = selective.iter().chain(&unselective).map(|set| {
+        measured(set.name.clone(), || {
+            set.engine.candidates(&set.principal, &set.scope).decide_on(&set.request, version)
         })
-        .collect();
-    let decisions = SIZES.iter().zip(&asked).map(|((policies, operations), (prepared, request))| {
-        let name = format!("{policies} policies, {operations} operations");
-        measured(name, move || prepared.slice.decide(request, prepared.version))
     });
     report(decisions.collect());
 }
 
-/// The bundle with so many operations and policies more.
-fn generated(files: &SourceFiles, policies: usize, operations: usize) -> SourceFiles {
-    let mut files = files.clone();
-    let mut routes = files.text("schema/routes.toml").expect("the bundle has routes").to_owned();
-    for number in 0..operations {
-        write!(routes, "\n[[route]]\npath = \"/generated-{number}/{{id}}\"\nmethods = [\"GET\"]\n")
-            .expect("a string can be written to");
+/// Five policies for a clerk who asks for an order, and others for other roles, operations, paths and tags.
+fn selective(count: usize) -> String {
+    let mut text = String::from(
+        r#"@id("clerks") permit (principal in Role::"clerk", action in Action::"read", resource in Path::"/orders");
+           @id("own") permit (principal is User, action == Action::"GET /orders/{orderId}", resource)
+             when { context.params.orderId == principal.sub };
+           @id("department") permit (principal in Role::"clerk", action, resource == Route::"/orders/{orderId}")
+             when { principal.claims has department && principal.claims.department == "sales" };
+           @id("frozen") forbid (principal, action, resource in Path::"/orders")
+             when { context.params has orderId && context.params.orderId like "frozen-*" };
+           @id("tenants") forbid (principal, action, resource) unless { principal in Tenant::"acme" };
+        "#,
+    );
+    for number in 5..count {
+        let (role, place) = (format!("Role::\"team-{}\"", number / 4), number / 7);
+        let policy = match number % 6 {
+            0 | 1 => format!(
+                "permit (principal in {role}, action in Action::\"read\", resource in Path::\"/c{place}\");"
+            ),
+            2 => {
+                format!("permit (principal in {role}, action == Action::\"GET /c{place}/{{id}}\", resource);")
+            }
+            3 => format!(
+                "permit (principal is User in {role}, action, resource == Route::\"/c{place}/{{id}}\") when {{ context.params.id == principal.sub }};"
+            ),
+            4 => format!(
+                "forbid (principal, action == Action::\"DELETE /c{place}/{{id}}\", resource) when {{ context.params.id like \"keep-{number}-*\" }};"
+            ),
+            _ => format!(
+                "permit (principal in {role}, action in Action::\"write\", resource in Tag::\"t{place}\") when {{ principal.scopes.contains(\"s{number}\") }};"
+            ),
+        };
+        writeln!(text, "@id(\"p{number}\") {policy}").expect("a string can be written to");
     }
-    let table = RouteTable::from_toml(&routes).expect("the routes make a table");
-    files.insert(ROUTES_SCHEMA, table.cedarschema());
-    files.insert("schema/routes.toml", routes);
-    let policies: String = (0..policies).map(|number| policy(number, number % operations)).collect();
-    files.insert("policies/v1/generated.cedar", policies);
-    files
+    text
 }
 
-fn policy(number: usize, operation: usize) -> String {
-    let (role, condition) = match number % 3 {
-        0 => ("admin", String::new()),
-        1 => ("clerk", format!(" when {{ context.params.id == \"order-{number}\" }}")),
-        _ => (
-            "clerk",
-            format!(
-                " when {{ principal.claims has department && principal.claims.department == \"d-{number}\" }}"
-            ),
-        ),
+fn unselective(count: usize) -> String {
+    let policy = |number| {
+        format!(
+            "@id(\"p{number}\") permit (principal, action, resource)\n\
+             when {{ principal.claims has department && principal.claims.department == \"d-{number}\" }};\n"
+        )
     };
-    let action = format!("GET /generated-{operation}/{{id}}");
-    format!(
-        "@id(\"generated-{number}\")\npermit (principal in Role::\"{role}\", action == Action::\"{action}\", resource){condition};\n"
-    )
+    (0..count).map(policy).collect()
 }

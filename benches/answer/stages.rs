@@ -3,7 +3,7 @@
 use cedar_gate::arn::{MethodArn, Target};
 use cedar_gate::context::contract::{ContextFacts, Provenance, fill};
 use cedar_gate::credential;
-use cedar_gate::entities::principal_id;
+use cedar_gate::entities::{HttpFacts, principal_id};
 use cedar_gate::event::AuthorizerEvent;
 use cedar_gate::iam::{IamPolicy, ResourceArn};
 use cedar_gate::jose::verify;
@@ -24,6 +24,7 @@ pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
     let find = || credential::find(&event, &api.token).expect("the event has a token");
     let token = find();
     let claims = subject.claims(bundle);
+    let (principal, http) = (prepared.principal(&claims), facts());
     let request = prepared.request(&claims);
     let answer = || {
         let principal_id = principal_id(&claims);
@@ -55,10 +56,12 @@ pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
             let verb = "GET".parse().expect("GET is a verb");
             bundle.routes().find(cedar_gate::route::Router::Rest, &verb, &path).is_some()
         }),
-        measured("principal", || prepared.factory.principal(&claims)),
-        measured("principal and request", || prepared.request(&claims)),
-        measured("the same with address and time", || prepared.request_with(&claims, facts())),
-        measured("decision", || prepared.slice.decide(&request, prepared.version)),
+        measured("principal", || prepared.principal(&claims)),
+        measured("request", || prepared.request_with(&principal, &HttpFacts::default())),
+        measured("the same with address and time", || prepared.request_with(&principal, &http)),
+        measured("decision", || {
+            prepared.engine.candidates(&principal, &prepared.scope).decide_on(&request, prepared.version)
+        }),
         measured("context, document and reply", answer),
         measured("record", || serde_json::to_vec(&record)),
     ]);

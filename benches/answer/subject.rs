@@ -12,8 +12,8 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::policies::PolicyVersion;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::credential::BearerToken;
-use cedar_gate::decision::{Engine, PolicySlice};
-use cedar_gate::entities::{AccessRequest, EntityFactory, HttpFacts, OperationEntities};
+use cedar_gate::decision::{Engine, OperationScope};
+use cedar_gate::entities::{AccessRequest, EntityFactory, HttpFacts, OperationEntities, Principal};
 use cedar_gate::fetch;
 use cedar_gate::jose::{VerifiedClaims, verify};
 use cedar_gate::path::RequestPath;
@@ -105,7 +105,8 @@ pub(crate) struct Prepared<'b> {
     pub(crate) matched: RouteMatch<'b, 'b>,
     pub(crate) path: &'b RequestPath,
     pub(crate) operation: OperationEntities,
-    pub(crate) slice: PolicySlice,
+    pub(crate) engine: Engine,
+    pub(crate) scope: OperationScope,
 }
 
 impl<'b> Prepared<'b> {
@@ -117,21 +118,25 @@ impl<'b> Prepared<'b> {
         let operation =
             OperationEntities::new(matched.operation(), "orders-rest", "prod", bundle.vocabulary(), &actions)
                 .expect("the operation has entities");
-        let slice = Engine::new(version.policies().clone())
-            .slice(operation.action(), operation.route(), operation.entities())
-            .expect("the policies have ids");
+        let engine = Engine::new(version.policies().clone());
+        let scope = engine.scope(&operation);
         let factory = EntityFactory::new(bundle.vocabulary(), &version.roles).expect("the vocabulary is one");
-        Self { version, factory, matched, path, operation, slice }
+        Self { version, factory, matched, path, operation, engine, scope }
     }
 
     /// The request as the authorizer makes it: with the volatile facts where a policy reads them.
     pub(crate) fn request(&self, claims: &VerifiedClaims) -> AccessRequest {
-        let facts = if self.slice.reads_http() { facts() } else { HttpFacts::default() };
-        self.request_with(claims, facts)
+        let principal = self.principal(claims);
+        let read_http = self.engine.candidates(&principal, &self.scope).read_http();
+        let facts = if read_http { facts() } else { HttpFacts::default() };
+        self.request_with(&principal, &facts)
     }
 
-    pub(crate) fn request_with(&self, claims: &VerifiedClaims, facts: HttpFacts) -> AccessRequest {
-        let principal = self.factory.principal(claims).expect("the claims fit the schema");
+    pub(crate) fn principal(&self, claims: &VerifiedClaims) -> Principal {
+        self.factory.principal(claims).expect("the claims fit the schema")
+    }
+
+    pub(crate) fn request_with(&self, principal: &Principal, facts: &HttpFacts) -> AccessRequest {
         self.factory
             .request(principal, &self.operation, &self.matched, self.path.as_str(), facts)
             .expect("the facts fit the schema")

@@ -41,7 +41,7 @@ impl Key {
             kind: claims.kind(),
             roles,
             tenant: claims.tenant().map(str::to_owned),
-            read: whole.plan.reads().of(principal),
+            read: whole.plan.reads().of(principal.entity()),
         }
     }
 }

@@ -14,12 +14,13 @@
 //! | another bundle: other issuers, revocations, rules | another [`Authorizer`](super::Authorizer), which knows nothing yet |
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
 use super::Evidence;
 use crate::credential::BearerToken;
+use crate::entities::{EntityError, EntityFactory, Principal};
 use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify_token};
 use crate::time::Timestamp;
 
@@ -36,8 +37,29 @@ pub(super) struct KnownTokens {
 /// The claims of a token that is believed.
 pub(super) struct Believed {
     pub(super) claims: Arc<VerifiedClaims>,
+    /// What was made of them for an earlier request, and can be made for this one.
+    pub(super) made: Arc<Made>,
     /// Whether they were known, and the token was not verified anew.
     pub(super) known: bool,
+}
+
+/// What is made of a token's claims alone, so that it need not be made anew while the token is known.
+#[derive(Default)]
+pub(super) struct Made {
+    principal: OnceLock<(Arc<EntityFactory>, Result<Principal, EntityError>)>,
+}
+
+impl Made {
+    /// The entity of the caller, as [`EntityFactory::principal`] makes it of these claims. It is kept for the policy version
+    /// that first asked; other versions have other roles.
+    pub(super) fn principal(
+        &self,
+        claims: &VerifiedClaims,
+        factory: &Arc<EntityFactory>,
+    ) -> Result<Principal, EntityError> {
+        let (of, principal) = self.principal.get_or_init(|| (Arc::clone(factory), factory.principal(claims)));
+        if Arc::ptr_eq(of, factory) { principal.clone() } else { factory.principal(claims) }
+    }
 }
 
 /// SHA-256 of a token's bytes.
@@ -46,6 +68,7 @@ type TokenDigest = [u8; SHA256_OUTPUT_LEN];
 struct KnownToken {
     digest: TokenDigest,
     claims: Arc<VerifiedClaims>,
+    made: Arc<Made>,
     /// The set with the key that verified it; an opaque token has none. Weak, so that a set that was replaced takes no
     /// memory; and its address is not used again while this is here, so that equal addresses mean one set.
     signed_by: Option<Weak<JwkSet>>,
@@ -73,14 +96,15 @@ impl KnownTokens {
     ) -> Result<Believed, TokenError> {
         let Evidence { keys, introspected } = evidence;
         let digest = self.digest(token);
-        if let Some(claims) = digest.and_then(|digest| self.find(&digest, keys, now)) {
-            return Ok(Believed { claims, known: true });
+        if let Some((claims, made)) = digest.and_then(|digest| self.find(&digest, keys, now)) {
+            return Ok(Believed { claims, made, known: true });
         }
         let claims = Arc::new(verify_token(token, issuers, keys, introspected, now)?);
+        let made = Arc::new(Made::default());
         if let Some(digest) = digest {
-            self.remember(digest, &claims, keys, now);
+            self.remember(digest, (&claims, &made), keys, now);
         }
-        Ok(Believed { claims, known: false })
+        Ok(Believed { claims, made, known: false })
     }
 
     /// `None` where nothing is remembered anyway.
@@ -88,17 +112,28 @@ impl KnownTokens {
         (self.ways > 0).then(|| digest(&SHA256, token.expose().as_bytes()).as_ref().try_into().ok())?
     }
 
-    fn find(&self, digest: &TokenDigest, keys: &KeyRing, now: Timestamp) -> Option<Arc<VerifiedClaims>> {
+    fn find(
+        &self,
+        digest: &TokenDigest,
+        keys: &KeyRing,
+        now: Timestamp,
+    ) -> Option<(Arc<VerifiedClaims>, Arc<Made>)> {
         let mut set = self.set_of(digest)?;
         let place = set.iter().position(|known| known.digest == *digest)?;
-        let claims =
-            set.get(place).filter(|known| known.holds(keys, now)).map(|known| Arc::clone(&known.claims))?;
+        let known = set.get(place).filter(|known| known.holds(keys, now))?;
+        let found = (Arc::clone(&known.claims), Arc::clone(&known.made));
         // The front is for what was asked last.
         set.get_mut(..=place)?.rotate_right(1);
-        Some(claims)
+        Some(found)
     }
 
-    fn remember(&self, digest: TokenDigest, claims: &Arc<VerifiedClaims>, keys: &KeyRing, now: Timestamp) {
+    fn remember(
+        &self,
+        digest: TokenDigest,
+        (claims, made): (&Arc<VerifiedClaims>, &Arc<Made>),
+        keys: &KeyRing,
+        now: Timestamp,
+    ) {
         let signed_by = match claims.key_set() {
             None => None,
             Some(key_set) => match keys.keys_of(key_set, now) {
@@ -110,7 +145,8 @@ impl KnownTokens {
         // Room is made by what is over, and then by what was not asked for the longest.
         set.retain(|known| known.digest != digest && !known.is_over(now));
         set.truncate(self.ways.saturating_sub(1));
-        let known = KnownToken { digest, claims: Arc::clone(claims), signed_by, verified_at: now };
+        let (claims, made) = (Arc::clone(claims), Arc::clone(made));
+        let known = KnownToken { digest, claims, made, signed_by, verified_at: now };
         set.insert(0, known);
     }
 

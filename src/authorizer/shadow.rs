@@ -58,17 +58,17 @@ impl Authorizer {
         }
         .ok_or("the route table has no operation for the request")?;
         let index = matched.operation().id().index();
-        let ((entities, _), slice) = stage
+        let (operation, scope) = stage
             .operations
             .get(index)
-            .zip(shadow.slices.get(index))
+            .zip(shadow.scopes.get(index))
             .ok_or("the operation was not prepared")?;
         let principal = shadow.factory.principal(&question.claims).map_err(|error| error.to_string())?;
         let path = question.path.as_ref().map_or("", RequestPath::as_str);
-        let request = (shadow.factory)
-            .request(principal, entities, &matched, path, question.facts.clone())
-            .map_err(|error| error.to_string())?;
-        Ok(slice.decide(&request, &shadow.version))
+        let request =
+            || shadow.factory.request(&principal, &operation.entities, &matched, path, &question.facts);
+        let candidates = shadow.engine.candidates(&principal, scope);
+        candidates.decide(&shadow.version, request).map_err(|error| error.to_string())
     }
 }
 

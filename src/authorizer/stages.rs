@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::AnswerScope;
 use crate::bundle::policies::PolicyVersion;
-use crate::decision::{Engine, EngineError, PolicySlice};
+use crate::decision::{Engine, EngineError, OperationScope, PolicySlice};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
 use crate::grants::{GrantError, GrantPlan};
 use crate::iam::PreparedRoutes;
@@ -22,12 +22,21 @@ pub(super) struct Stage {
     pub(super) version: Arc<PolicyVersion>,
     /// What makes principals and requests.
     pub(super) factory: Arc<EntityFactory>,
-    /// Each operation's entities and the policies that can apply to it, in the order of the route table.
-    pub(super) operations: Vec<(OperationEntities, Arc<PolicySlice>)>,
+    /// The policies, ready to be asked.
+    pub(super) engine: Arc<Engine>,
+    /// Each operation's entities, in the order of the route table.
+    pub(super) operations: Vec<PreparedOperation>,
     /// What makes documents, where answers speak of the whole API.
     pub(super) whole: Option<WholeStage>,
     /// What is asked beside, where versions.toml names it.
     pub(super) shadow: Option<ShadowStage>,
+}
+
+/// An operation of a stage, ready to be asked for.
+#[derive(Debug)]
+pub(super) struct PreparedOperation {
+    pub(super) entities: OperationEntities,
+    pub(super) scope: OperationScope,
 }
 
 /// What a shadow needs beside what the active version has: its operations are the same.
@@ -37,8 +46,10 @@ pub(super) struct ShadowStage {
     pub(super) version: Arc<PolicyVersion>,
     /// What makes principals: a role may include others than in the active version.
     pub(super) factory: Arc<EntityFactory>,
-    /// By operation: the policies that can apply.
-    pub(super) slices: Vec<Arc<PolicySlice>>,
+    /// Its policies, ready to be asked.
+    pub(super) engine: Arc<Engine>,
+    /// By operation: what its scopes can tell of it.
+    pub(super) scopes: Vec<OperationScope>,
 }
 
 /// What the documents of a stage are made with.
@@ -46,6 +57,8 @@ pub(super) struct ShadowStage {
 pub(super) struct WholeStage {
     /// What makes a principal's grants.
     pub(super) plan: GrantPlan,
+    /// By operation: the policies that can apply, for Cedar's own authorizer to be asked.
+    pub(super) slices: Vec<PolicySlice>,
     /// The routes, as the compiler of documents wants them.
     pub(super) prepared: PreparedRoutes,
 }
@@ -72,7 +85,7 @@ pub enum PrepareError {
 #[derive(Clone)]
 struct PreparedVersion {
     factory: Arc<EntityFactory>,
-    slices: Vec<Arc<PolicySlice>>,
+    engine: Arc<Engine>,
 }
 
 impl Stages {
@@ -93,29 +106,35 @@ impl Stages {
                     if let Some(prepared) = versions.get(version.name.as_str()) {
                         return Ok(prepared.clone());
                     }
-                    let prepared = PreparedVersion::new(bundle, version, &entities)?;
+                    let prepared = PreparedVersion::new(bundle, version)?;
                     versions.insert(&version.name, prepared.clone());
                     Ok::<_, PrepareError>(prepared)
                 };
                 let prepared = prepare(version)?;
                 let shadow = bundle.shadow(&api.name, stage).map(|version| {
-                    let PreparedVersion { factory, slices } = prepare(version)?;
-                    Ok::<_, PrepareError>(ShadowStage { version: Arc::clone(version), factory, slices })
+                    let PreparedVersion { factory, engine } = prepare(version)?;
+                    let scopes = entities.iter().map(|operation| engine.scope(operation)).collect();
+                    Ok::<_, PrepareError>(ShadowStage {
+                        version: Arc::clone(version),
+                        factory,
+                        engine,
+                        scopes,
+                    })
                 });
                 let shadow = shadow.transpose()?;
-                let operations: Vec<(OperationEntities, Arc<PolicySlice>)> =
-                    entities.into_iter().zip(prepared.slices).collect();
-                let mut ready = Stage {
-                    version: Arc::clone(version),
-                    factory: prepared.factory,
-                    operations,
-                    whole: None,
-                    shadow,
+                let PreparedVersion { factory, engine } = prepared;
+                let operation = |entities| {
+                    let scope = engine.scope(&entities);
+                    PreparedOperation { entities, scope }
                 };
+                let operations = entities.into_iter().map(operation).collect();
+                let mut ready =
+                    Stage { version: Arc::clone(version), factory, engine, operations, whole: None, shadow };
                 if api.scope == AnswerScope::Api {
                     let (router, encoding) = (api.kind.router(), api.kind.path_encoding());
                     let prepared = PreparedRoutes::new(bundle.routes(), router, encoding);
-                    ready.whole = Some(WholeStage { plan: ready.plan()?, prepared });
+                    let slices = ready.slices()?;
+                    ready.whole = Some(WholeStage { plan: ready.plan(&slices)?, slices, prepared });
                 }
                 stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
             }
@@ -129,25 +148,29 @@ impl Stages {
 }
 
 impl Stage {
+    /// By operation: the policies that can apply.
+    fn slices(&self) -> Result<Vec<PolicySlice>, EngineError> {
+        // They are the same for every API and stage: their names are attributes, which no scope reads.
+        let slice = |PreparedOperation { entities, .. }: &PreparedOperation| {
+            self.engine.slice(entities.action(), entities.route(), entities.entities())
+        };
+        self.operations.iter().map(slice).collect()
+    }
+
+    /// What would make a principal's grants, where no documents are made.
+    pub(super) fn fresh_plan(&self) -> Result<GrantPlan, PrepareError> {
+        Ok(self.plan(&self.slices()?)?)
+    }
+
     /// What makes a principal's grants.
-    pub(super) fn plan(&self) -> Result<GrantPlan, GrantError> {
-        GrantPlan::new(self.operations.iter().map(|(entities, slice)| (entities, &**slice)))
+    fn plan(&self, slices: &[PolicySlice]) -> Result<GrantPlan, GrantError> {
+        GrantPlan::new(self.operations.iter().map(|operation| &operation.entities).zip(slices))
     }
 }
 
 impl PreparedVersion {
-    fn new(
-        bundle: &Bundle,
-        version: &PolicyVersion,
-        operations: &[OperationEntities],
-    ) -> Result<Self, PrepareError> {
+    fn new(bundle: &Bundle, version: &PolicyVersion) -> Result<Self, PrepareError> {
         let factory = Arc::new(EntityFactory::new(bundle.vocabulary(), &version.roles)?);
-        let engine = Engine::new(version.policies().clone());
-        // The slices are the same for every API and stage: their names are attributes, which no scope reads.
-        let slice = |operation: &OperationEntities| {
-            engine.slice(operation.action(), operation.route(), operation.entities()).map(Arc::new)
-        };
-        let slices = operations.iter().map(slice).collect::<Result<_, _>>()?;
-        Ok(Self { factory, slices })
+        Ok(Self { factory, engine: Arc::new(Engine::new(version.policies().clone())) })
     }
 }

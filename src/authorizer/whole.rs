@@ -23,6 +23,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::known::Believed;
 use super::rejection::Rejection;
 use super::{Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal};
 use crate::bundle::Bundle;
@@ -40,7 +41,7 @@ use crate::route::{Operation, OperationId};
 use crate::time::Timestamp;
 
 use super::asked::{Asked, AskedResource};
-use super::stages::{Stage, WholeStage};
+use super::stages::{PreparedOperation, Stage, WholeStage};
 
 /// What is emitted for a principal, whatever it asks.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Document {
         arn: &StageWideArn,
         principal: &Principal,
     ) -> Self {
-        let grants = match whole.plan.grants(bundle.routes(), bundle.schema(), principal) {
+        let grants = match whole.plan.grants(bundle.routes(), bundle.schema(), principal.entity()) {
             Ok(grants) => grants,
             Err(error) => return Self::None(error.to_string()),
         };
@@ -82,7 +83,7 @@ impl Document {
                 work: limits.work,
             },
         };
-        let recheck = recheck(bundle, (api, stage), principal);
+        let recheck = recheck(bundle, (api, stage, whole), principal);
         match compile(&question, &recheck) {
             Ok(compiled) => {
                 let determined_by_path =
@@ -98,21 +99,23 @@ impl Document {
 /// the request cannot be put together.
 fn recheck<'b>(
     bundle: &'b Bundle,
-    (api, stage): (&'b Api, &'b Stage),
+    (api, stage, whole): (&'b Api, &'b Stage, &'b WholeStage),
     principal: &'b Principal,
 ) -> impl Fn(&Operation, &RequestPath) -> Option<Effect> + 'b {
     // Several requests for one operation come one after the other, and have one store.
     let last = RefCell::new(None);
     move |operation, path| {
-        let (entities, slice) = stage.operations.get(operation.id().index())?;
+        let index = operation.id().index();
+        let (PreparedOperation { entities, .. }, slice) =
+            stage.operations.get(index).zip(whole.slices.get(index))?;
         let matched = bundle.routes().find(api.kind.router(), operation.verb()?, path)?;
         let known = last.take().filter(|(of, _)| *of == operation.id()).map(|(_, store)| store);
         let store = match known {
             Some(store) => store,
-            None => stage.factory.store(entities, principal.clone()).ok()?,
+            None => stage.factory.store(entities, principal).ok()?,
         };
         let (uid, facts) = (principal.uid(), HttpFacts::default());
-        let request = stage.factory.request_in(store, uid, entities, &matched, path.as_str(), facts).ok()?;
+        let request = stage.factory.request_in(store, uid, entities, &matched, path.as_str(), &facts).ok()?;
         let effect = slice.decide(&request, &stage.version).effect();
         last.replace(Some((operation.id(), request.entities)));
         Some(effect)
@@ -128,7 +131,7 @@ impl Authorizer {
         let verdict = identified.and_then(|token| {
             let claims = token.claims.as_ref();
             describe_claims(&token.claims, question, record);
-            self.answer_whole(question, claims, record, &mut document)
+            self.answer_whole(question, &token, record, &mut document)
                 .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
         });
         Judged { verdict, token_known, document }
@@ -137,21 +140,22 @@ impl Authorizer {
     fn answer_whole(
         &self,
         question: &Question<'_>,
-        claims: &VerifiedClaims,
+        token: &Believed,
         record: &mut DecisionRecord,
         used: &mut Option<UsedDocument>,
     ) -> Result<Verdict, Rejection> {
+        let claims = token.claims.as_ref();
         let Question { event, asked, now, .. } = *question;
         let (Some(asked_for), Some(whole)) = (&asked.resource, &asked.stage.whole) else {
             return Err(Rejection::fault("internal", "the stage has no documents".to_owned()));
         };
-        let principal = principal(claims, question)?;
+        let principal = principal(token, question)?;
         let make =
             || Document::compile(&self.bundle, (asked.api, asked.stage, whole), &asked_for.stage, &principal);
         let (document, known) = self.documents.get_or_make(whole, &asked_for.stage, claims, &principal, make);
         let decided = asked
             .normal_path(event)
-            .and_then(|path| self.decide_on(question, principal.clone(), path.as_ref(), record));
+            .and_then(|path| self.decide_on(question, &principal, path.as_ref(), record));
         let (compiled, determined_by_path) = match document.as_ref() {
             Document::Whole { compiled, determined_by_path } => (compiled, determined_by_path),
             Document::None(why) => {

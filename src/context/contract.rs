@@ -140,15 +140,16 @@ fn list(items: &[String], encoding: &ListEncoding) -> ContextValue {
 }
 
 fn safe_text_without(text: &str, separator: Option<char>) -> String {
+    let is_plain = |byte: u8| {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~:@/|,".contains(&byte);
+        is_plain && separator != Some(char::from(byte))
+    };
     let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        let is_plain = character.is_ascii_alphanumeric() || "-._~:@/|,".contains(character);
-        if is_plain && separator != Some(character) {
-            safe.push(character);
+    for byte in text.bytes() {
+        if is_plain(byte) {
+            safe.push(char::from(byte));
         } else {
-            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                safe.push_str(&format!("%{byte:02X}"));
-            }
+            safe.push_str(&format!("%{byte:02X}"));
         }
     }
     safe

@@ -2,16 +2,19 @@
 //! from JSON, the one secret that an issuer may share with us.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RsaPublicKeyComponents, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    VerificationAlgorithm,
 };
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER as AWS_LC;
+#[cfg(debug_assertions)]
+use jsonwebtoken::{DecodingKey, crypto::aws_lc::DEFAULT_PROVIDER as AWS_LC};
 
 use super::error::Excerpt;
 use super::json::{Json, JsonError, Object};
@@ -131,7 +134,7 @@ impl JwkSet {
 }
 
 /// A public key and the algorithms it may verify.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Jwk {
     key_id: Option<KeyId>,
     kind: KeyKind,
@@ -140,8 +143,13 @@ pub struct Jwk {
     bits: usize,
     /// The key's own `issuer`, where it has one.
     issuer: Option<String>,
-    /// What the signature check wants: bytes, which it parses each time.
-    key: DecodingKey,
+    numbers: Numbers,
+    /// The key for each algorithm that it has been asked about, parsed once: parsing an RSA key costs a seventh of verifying
+    /// with it.
+    parsed: [OnceLock<Option<ParsedPublicKey>>; Algorithm::ALL.len()],
+    /// The same key as `jsonwebtoken` takes it, which parses it each time: builds with debug assertions ask it too.
+    #[cfg(debug_assertions)]
+    reference: DecodingKey,
 }
 
 impl Jwk {
@@ -182,18 +190,47 @@ impl Jwk {
     }
 
     /// Whether the signature is this key's over the header and payload. The key is one that [`JwkSet::key_for`] gave
-    /// for `algorithm`, which is the token's.
-    ///
-    /// Asks the backend by name: the default one that `jsonwebtoken::decode` looks up panics when another crate
-    /// switches on a second backend.
+    /// for `algorithm`, which is the token's; a key is never asked about another algorithm than its own.
     pub(crate) fn verifies(&self, algorithm: Algorithm, jws: &CompactJws<'_>) -> bool {
-        let verifier = (AWS_LC.verifier_factory)(&algorithm.for_backend(), &self.key);
-        verifier
-            .is_ok_and(|verifier| verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok())
+        let verifies = self
+            .parsed(algorithm)
+            .is_some_and(|key| key.verify_sig(jws.signing_input().as_bytes(), jws.signature()).is_ok());
+        #[cfg(debug_assertions)]
+        assert_eq!(verifies, self.verifies_by_reference(algorithm, jws), "jsonwebtoken says otherwise");
+        verifies
+    }
+
+    /// The key as it verifies `algorithm`; `None` where it does not.
+    fn parsed(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+        let index = Algorithm::ALL.iter().position(|known| *known == algorithm)?;
+        let parse = || self.numbers.parse(algorithm).filter(|_| self.fits(algorithm));
+        self.parsed.get(index)?.get_or_init(parse).as_ref()
+    }
+
+    /// What `jsonwebtoken` says. It is asked for its backend by name: the default one that `jsonwebtoken::decode` looks up
+    /// panics when another crate switches on a second backend.
+    #[cfg(debug_assertions)]
+    fn verifies_by_reference(&self, algorithm: Algorithm, jws: &CompactJws<'_>) -> bool {
+        let verifier = (AWS_LC.verifier_factory)(&algorithm.for_backend(), &self.reference);
+        self.fits(algorithm)
+            && verifier.is_ok_and(|verifier| {
+                verifier.verify(jws.signing_input().as_bytes(), jws.signature()).is_ok()
+            })
     }
 
     fn clashes_with(&self, other: &Self) -> bool {
         self.key_id.is_some() && self.key_id == other.key_id && self.kind.key_type() == other.kind.key_type()
+    }
+}
+
+impl fmt::Debug for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithms: Vec<Algorithm> = self.algorithms().collect();
+        f.debug_struct("Jwk")
+            .field("key_id", &self.key_id)
+            .field("algorithms", &algorithms)
+            .field("bits", &self.bits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -436,14 +473,72 @@ fn read(key: &Object<'_>) -> Result<Jwk, JwkError> {
         Some(kid) => Some(KeyId::new(kid).ok_or(JwkError::Member { member: "kid" })?),
     };
     let issuer = key.member("issuer").map(|issuer| issuer.as_str().unwrap_or_default().to_owned());
-    let (key, bits) = match kind {
+    let (numbers, bits) = match kind {
         KeyKind::Rsa => rsa(key)?,
-        KeyKind::P256 => (ec(key, &ECDSA_P256_SHA256_FIXED, 32)?, 256),
-        KeyKind::P384 => (ec(key, &ECDSA_P384_SHA384_FIXED, 48)?, 384),
+        KeyKind::P256 => (Numbers::Point(point(key, 32)?), 256),
+        KeyKind::P384 => (Numbers::Point(point(key, 48)?), 384),
         // 2^255 - 19 needs 255 bits (RFC 8032 §5.1).
-        KeyKind::Ed25519 => (ed25519(key)?, 255),
+        KeyKind::Ed25519 => (Numbers::Point(ed25519(key)?), 255),
     };
-    Ok(Jwk { key_id, kind, algorithm, bits, issuer, key })
+    let jwk = Jwk {
+        key_id,
+        kind,
+        algorithm,
+        bits,
+        issuer,
+        #[cfg(debug_assertions)]
+        reference: numbers.reference(kind),
+        numbers,
+        parsed: Default::default(),
+    };
+    let is_a_key = jwk.algorithms().next().is_some_and(|algorithm| jwk.parsed(algorithm).is_some());
+    if is_a_key { Ok(jwk) } else { Err(JwkError::NotAPublicKey) }
+}
+
+/// The numbers of a key, as big-endian bytes.
+#[derive(Clone)]
+enum Numbers {
+    /// Modulus and exponent.
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    /// A point on the key's curve: uncompressed (SEC 1 §2.3.3), or as RFC 8032 §5.1.2 writes it.
+    Point(Vec<u8>),
+}
+
+impl Numbers {
+    /// The key, for one algorithm; `None` where the numbers are no key for it.
+    fn parse(&self, algorithm: Algorithm) -> Option<ParsedPublicKey> {
+        let rsa: &RsaParameters = match algorithm {
+            Algorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+            Algorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
+            Algorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+            Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+            Algorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
+            Algorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
+            Algorithm::Es256 => return self.parse_point(&ECDSA_P256_SHA256_FIXED),
+            Algorithm::Es384 => return self.parse_point(&ECDSA_P384_SHA384_FIXED),
+            Algorithm::EdDsa => return self.parse_point(&ED25519),
+        };
+        match self {
+            Self::Rsa { n, e } => RsaPublicKeyComponents { n, e }.to_parsed_public_key(rsa).ok(),
+            Self::Point(_) => None,
+        }
+    }
+
+    fn parse_point(&self, parameters: &'static dyn VerificationAlgorithm) -> Option<ParsedPublicKey> {
+        match self {
+            Self::Rsa { .. } => None,
+            Self::Point(point) => ParsedPublicKey::new(parameters, point).ok(),
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    fn reference(&self, kind: KeyKind) -> DecodingKey {
+        match self {
+            Self::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+            Self::Point(point) if kind == KeyKind::Ed25519 => DecodingKey::from_ed_der(point),
+            Self::Point(point) => DecodingKey::from_ec_der(point),
+        }
+    }
 }
 
 fn refuse_other_purposes(key: &Object<'_>) -> Result<(), JwkError> {
@@ -457,8 +552,8 @@ fn refuse_other_purposes(key: &Object<'_>) -> Result<(), JwkError> {
     }
 }
 
-/// The key, and the bits of its modulus.
-fn rsa(key: &Object<'_>) -> Result<(DecodingKey, usize), JwkError> {
+/// The key's numbers, and the bits of its modulus.
+fn rsa(key: &Object<'_>) -> Result<(Numbers, usize), JwkError> {
     let n = unsigned(&bytes(key, "n")?);
     let e = unsigned(&bytes(key, "e")?);
     let bits = bit_length(&n);
@@ -470,17 +565,10 @@ fn rsa(key: &Object<'_>) -> Result<(DecodingKey, usize), JwkError> {
     if !is_odd(&n) || !is_odd(&e) || e == [1] || bit_length(&e) > 33 {
         return Err(JwkError::NotAPublicKey);
     }
-    let components = RsaPublicKeyComponents { n: &n, e: &e };
-    let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
-    parsed.map_err(|_| JwkError::NotAPublicKey)?;
-    Ok((DecodingKey::from_rsa_raw_components(&n, &e), bits))
+    Ok((Numbers::Rsa { n, e }, bits))
 }
 
-fn ec(
-    key: &Object<'_>,
-    algorithm: &'static dyn VerificationAlgorithm,
-    coordinate_bytes: usize,
-) -> Result<DecodingKey, JwkError> {
+fn point(key: &Object<'_>, coordinate_bytes: usize) -> Result<Vec<u8>, JwkError> {
     // SEC 1 §2.3.3: 4, then both coordinates, is an uncompressed point.
     let mut point = vec![4];
     for member in ["x", "y"] {
@@ -490,17 +578,15 @@ fn ec(
         }
         point.extend(coordinate);
     }
-    ParsedPublicKey::new(algorithm, &point).map_err(|_| JwkError::NotAPublicKey)?;
-    Ok(DecodingKey::from_ec_der(&point))
+    Ok(point)
 }
 
-fn ed25519(key: &Object<'_>) -> Result<DecodingKey, JwkError> {
+fn ed25519(key: &Object<'_>) -> Result<Vec<u8>, JwkError> {
     let x = bytes(key, "x")?;
     if x.len() != 32 {
         return Err(JwkError::Member { member: "x" });
     }
-    ParsedPublicKey::new(&ED25519, &x).map_err(|_| JwkError::NotAPublicKey)?;
-    Ok(DecodingKey::from_ed_der(&x))
+    Ok(x)
 }
 
 fn optional_string<'k>(key: &'k Object<'_>, member: &'static str) -> Result<Option<&'k str>, JwkError> {

@@ -146,7 +146,7 @@ impl ShadowRecord {
         Self {
             kind: "shadow",
             level: "WARN",
-            timestamp: record.timestamp.clone(),
+            timestamp: record.timestamp.to_string(),
             disagreement,
             invocation_id: record.invocation_id.clone(),
             request_id: record.request_id.clone(),
@@ -154,7 +154,7 @@ impl ShadowRecord {
             stage: record.stage.clone(),
             action: record.action.clone(),
             route: record.route.clone(),
-            principal: record.principal.clone(),
+            principal: record.principal.as_ref().map(ToString::to_string),
             roles: record.roles.clone(),
             tenant: record.tenant.clone(),
             active,

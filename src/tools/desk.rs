@@ -3,13 +3,11 @@
 //!
 //! It is put together of the same parts as the authorizer's own stages, and decides as they do.
 
-use cedar_policy as cedar;
-
 use crate::arn::Verb;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::Api;
 use crate::bundle::policies::PolicyVersion;
-use crate::decision::{Decision, Engine, PolicySlice};
+use crate::decision::{Decision, Engine, OperationScope, PolicySlice};
 use crate::entities::{AccessRequest, EntityError, EntityFactory, HttpFacts, OperationEntities, Principal};
 use crate::grants::{GrantError, GrantPlan, Grants};
 use crate::path::RequestPath;
@@ -23,6 +21,8 @@ pub struct Desk<'b> {
     stage: &'b str,
     version: &'b PolicyVersion,
     factory: EntityFactory,
+    engine: Engine,
+    scopes: Vec<OperationScope>,
     operations: Vec<(OperationEntities, PolicySlice)>,
     plan: GrantPlan,
 }
@@ -158,6 +158,7 @@ impl<'b> Desk<'b> {
         let factory =
             EntityFactory::new(bundle.vocabulary(), &version.roles).map_err(|error| failed(&error))?;
         let engine = Engine::new(version.policies().clone());
+        let mut scopes = Vec::with_capacity(bundle.routes().operations().len());
         let actions = bundle.schema().action_entities().map_err(|error| failed(&error))?;
         let mut operations = Vec::with_capacity(bundle.routes().operations().len());
         for operation in bundle.routes().operations() {
@@ -166,11 +167,12 @@ impl<'b> Desk<'b> {
             let slice = engine
                 .slice(entities.action(), entities.route(), entities.entities())
                 .map_err(|error| failed(&error))?;
+            scopes.push(engine.scope(&entities));
             operations.push((entities, slice));
         }
         let plan = GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, slice)))
             .map_err(|error| failed(&error))?;
-        Ok(Self { bundle, api, stage, version, factory, operations, plan })
+        Ok(Self { bundle, api, stage, version, factory, engine, scopes, operations, plan })
     }
 
     /// The bundle.
@@ -229,13 +231,17 @@ impl<'b> Desk<'b> {
         facts: HttpFacts,
     ) -> Result<Asked<'b, 't>, AskError> {
         let matched = self.route(target).ok_or(AskError::NoRoute)?;
-        let (entities, slice) = self.operation(matched.operation().id()).ok_or(AskError::NotPrepared)?;
+        let id = matched.operation().id();
+        let (entities, _) = self.operation(id).ok_or(AskError::NotPrepared)?;
+        let scope = self.scopes.get(id.index()).ok_or(AskError::NotPrepared)?;
         let path = match target {
             Target::Method(_, path) => path.as_str(),
             Target::Connect => "",
         };
-        let request = self.factory.request(principal.clone(), entities, &matched, path, facts)?;
-        let decision = slice.decide(&request, self.version);
+        let request = self.factory.request(principal, entities, &matched, path, &facts)?;
+        // As the authorizer decides, but that the request is wanted afterwards.
+        let candidates = self.engine.candidates(principal, scope);
+        let decision = candidates.decide_on(&request, self.version);
         Ok(Asked { matched, request, decision })
     }
 
@@ -243,8 +249,8 @@ impl<'b> Desk<'b> {
     ///
     /// # Errors
     /// [`GrantError`]
-    pub fn grants(&self, principal: &cedar::Entity) -> Result<Grants, GrantError> {
-        self.plan.grants(self.bundle.routes(), self.bundle.schema(), principal)
+    pub fn grants(&self, principal: &Principal) -> Result<Grants, GrantError> {
+        self.plan.grants(self.bundle.routes(), self.bundle.schema(), principal.entity())
     }
 
     /// Every operation, in the order of the route table.

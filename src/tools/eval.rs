@@ -121,7 +121,7 @@ fn evaluate(
     let resource = line.resource.as_ref().map_or_else(unspecified, uid)?;
     let request = cedar::Request::new(principal, action, resource, context, required)
         .map_err(|error| format!("request: {}", one_line(&error)))?;
-    let answer = engine.evaluate(&request, entities).map_err(|error| one_line(&error))?;
+    let answer = engine.evaluate(&request, entities);
     Ok(RequestOutcome::Answer {
         decision: match answer.decision {
             Effect::Allow => "allow",

@@ -199,7 +199,7 @@ pub fn explain(
         api: desk.api().name.clone(),
         stage: desk.stage().to_owned(),
         policy_version: desk.version().name.clone(),
-        who: Who::of(desk, claims, said, &principal, &asked.request.entities),
+        who: Who::of(desk, claims, said, principal.entity(), &asked.request.entities),
         route: Routing {
             request,
             operation: operation.name().to_owned(),

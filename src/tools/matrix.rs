@@ -113,7 +113,7 @@ impl Matrix {
         principals: Vec<(Person, Principal)>,
         is_asked: &dyn Fn(OperationId) -> bool,
     ) -> Result<Self, MatrixError> {
-        let known = principals.iter().map(|(_, entity)| KnownPrincipal::of_entity(entity)).collect();
+        let known = principals.iter().map(|(_, entity)| KnownPrincipal::of_entity(entity.entity())).collect();
         let people = principals.into_iter().map(|(person, _)| person).collect();
         Self::of_known(desk, people, known, is_asked)
     }

@@ -125,7 +125,9 @@ impl Person {
         let parents = groups.chain(tenant).map(|(kind, name)| uid(kind, name));
         let parents = parents.collect::<Result<HashSet<_>, _>>()?;
         let attributes = declared(self.shape(vocabulary), attributes)?;
-        cedar::Entity::new(uid(self.type_name(), id)?, attributes, parents).map_err(cedar_error)
+        cedar::Entity::new(uid(self.type_name(), id)?, attributes, parents)
+            .map(Principal::from)
+            .map_err(cedar_error)
     }
 }
 

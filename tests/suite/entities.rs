@@ -77,7 +77,7 @@ impl Ready {
         assert_eq!(matched.operation().id(), operation.id(), "{template} {path:?}");
         let entities = &self.operations[operation.id().index()];
         let path = path.as_ref().map_or("", RequestPath::as_str);
-        self.factory.request(self.factory.principal(claims)?, entities, &matched, path, facts.clone())
+        self.factory.request(&self.factory.principal(claims)?, entities, &matched, path, facts)
     }
 
     /// Cedar's own check of what was built.

@@ -54,10 +54,9 @@ fn the_store_of_a_request_is_what_its_three_entities_make() {
         let verb = operation.verb().unwrap();
         let matched = bundle.routes().find(Router::Rest, verb, &path).unwrap();
         assert_eq!(matched.operation().id(), operation.id());
-        let asked = factory
-            .request(principal.clone(), &entities, &matched, path.as_str(), HttpFacts::default())
-            .unwrap();
-        let each = [Some(&principal), entities.entities().get(entities.action())];
+        let asked =
+            factory.request(&principal, &entities, &matched, path.as_str(), &HttpFacts::default()).unwrap();
+        let each = [Some(principal.entity()), entities.entities().get(entities.action())];
         let each = each.into_iter().chain([entities.entities().get(entities.route())]);
         let whole = cedar::Entities::from_entities(each.map(|entity| entity.unwrap().clone()), None).unwrap();
         assert!(asked.entities.deep_eq(&whole), "{}", operation.name());
@@ -65,9 +64,9 @@ fn the_store_of_a_request_is_what_its_three_entities_make() {
         let uid = |text: &str| text.parse::<cedar::EntityUid>().unwrap();
         for role in ["admin", "clerk", "auditor"] {
             let role = uid(&format!("Role::{role:?}"));
-            assert!(asked.entities.is_ancestor_of(&role, &principal.uid()), "{role}");
+            assert!(asked.entities.is_ancestor_of(&role, principal.uid()), "{role}");
         }
-        assert!(asked.entities.is_ancestor_of(&uid("Tenant::\"acme\""), &principal.uid()));
+        assert!(asked.entities.is_ancestor_of(&uid("Tenant::\"acme\""), principal.uid()));
         assert!(asked.entities.is_ancestor_of(&uid("Path::\"/\""), entities.route()));
         let group = uid(&format!("Action::{:?}", verb.as_str()));
         assert!(asked.entities.is_ancestor_of(&group, entities.action()));

@@ -24,13 +24,14 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Which modules may name a crate; `bin` stands for the binaries.
-const HOMES: [(&[&str], &[&str]); 6] = [
+const HOMES: [(&[&str], &[&str]); 7] = [
     (&["arc_swap", "rustls", "rustls_native_certs", "ureq"], &["fetch"]),
     (&["jsonwebtoken"], &["jose"]),
     // Cedar's errors carry their places through its trait; the reports are drawn by the command line.
     (&["miette"], &["bundle", "bin"]),
     (&["quick_xml", "wildmatch"], &["tools"]),
-    (&["cedar_policy", "cedar_policy_core", "cedar"], &["bundle", "entities", "decision", "grants", "tools"]),
+    (&["cedar_policy_core"], &["cedar_core"]),
+    (&["cedar_policy", "cedar"], &["bundle", "cedar_core", "entities", "decision", "grants", "tools"]),
     (
         &[
             "anstream",
@@ -243,7 +244,7 @@ fn the_home_rule_bites() {
         ("src/tools/suite.rs", "#[derive(clap::Parser)]\nstruct Args;\nuse {clap, cedar_policy::Policy};\n"),
         ("src/iam.rs", "#[cfg(test)]\nmod tests {\n    use cedar_policy::Policy;\n}\n"),
     ]);
-    let cedar = "bundle, entities, decision, grants, tools";
+    let cedar = "bundle, cedar_core, entities, decision, grants, tools";
     assert_eq!(
         homes(&sources),
         [

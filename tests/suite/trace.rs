@@ -40,7 +40,7 @@ fn ask<T>(
     let tracer = Tracer::new(desk.version(), &files).unwrap();
     let clerk = user("alice", &["clerk"], "acme", None, &["a"]);
     let (verb, path) = (verb.parse().unwrap(), path.parse().unwrap());
-    let asked = desk.ask(&clerk, Target::Method(&verb, &path), HttpFacts::default()).unwrap();
+    let asked = desk.ask(&clerk.into(), Target::Method(&verb, &path), HttpFacts::default()).unwrap();
     let trace = tracer.trace(&asked).unwrap();
     look(&asked, trace, &files)
 }
@@ -259,7 +259,7 @@ proptest! {
         let desk = Desk::new(&bundle, None, None, None).unwrap();
         let tracer = Tracer::new(desk.version(), &files).unwrap();
         let (verb, path) = (verb.parse().unwrap(), format!("/orders/{order}").parse().unwrap());
-        let asked = desk.ask(&principal, Target::Method(&verb, &path), HttpFacts::default()).unwrap();
+        let asked = desk.ask(&principal.into(), Target::Method(&verb, &path), HttpFacts::default()).unwrap();
         let trace = tracer.trace(&asked).unwrap();
         let walks = tracer.walk(&asked).unwrap();
         prop_assert_eq!(trace.policies.len(), policies.len());

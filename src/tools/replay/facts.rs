@@ -302,7 +302,8 @@ impl<'r> Facts<'r> {
             .flat_map(|conferred| roles.closure(conferred))
             .map(|name| entity(&role, name))
             .chain(self.record.tenant.iter().map(|name| entity(&tenant, name)));
-        cedar::Entity::new_with_tags(uid, attributes, parents, []).map(Ok).map_err(|error| failed(&error))
+        let made = cedar::Entity::new_with_tags(uid, attributes, parents, []);
+        made.map(|entity| Ok(entity.into())).map_err(|error| failed(&error))
     }
 
     /// A claim as its declared type; the inner error is the authorizer's reason for a token that does not fit.
