@@ -216,6 +216,18 @@ impl Candidates<'_> {
         self.rules().any(|rule| rule.reads_http)
     }
 
+    /// How many they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none: the answer is a deny.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// The decision, by the policies of `version`. The request is put together only where a condition has to be evaluated.
     ///
     /// # Errors
@@ -475,6 +487,43 @@ mod tests {
                 assert_eq!(engine(&text).whole().reads_http(), expected, "{text}");
             }
         }
+    }
+
+    #[test]
+    fn of_many_policies_those_are_looked_at_whose_scope_is_true() {
+        let mut text = String::from(
+            r#"permit (principal, action, resource);
+               permit (principal is User, action, resource in Path::"/a");
+               permit (principal in Role::"r1", action in [Action::"read", Action::"GET"], resource);
+               permit (principal == User::"u", action == Action::"GET /a", resource);
+               permit (principal is User in Role::"r1", action, resource is Route);
+               permit (principal is Client in Role::"r1", action == Action::"GET /a", resource);
+               permit (principal in Role::"r1", action == Action::"GET /a", resource == Route::"/b");
+               permit (principal in Role::"r1", action in [], resource);
+            "#,
+        );
+        for number in 0..500 {
+            text += &format!(
+                r#"permit (principal in Role::"x{number}", action, resource);
+                   permit (principal, action == Action::"x{number}", resource);
+                   permit (principal, action, resource in Path::"/x{number}");
+                   forbid (principal == User::"x{number}", action in Action::"read", resource is Route);"#
+            );
+        }
+        let engine = engine(&text);
+        let uid = |text: &str| text.parse::<cedar::EntityUid>().unwrap();
+        let entity = |name: &str, within: &[&str]| {
+            cedar::Entity::new_no_attrs(uid(name), within.iter().map(|name| uid(name)).collect())
+        };
+        let principal = Principal::from(entity("User::\"u\"", &["Role::\"r1\"", "Tenant::\"t\""]));
+        let action = entity("Action::\"GET /a\"", &["Action::\"read\"", "Action::\"GET\""]);
+        let route = entity("Route::\"/a\"", &["Path::\"/a\"", "Path::\"/\""]);
+        let entities = cedar::Entities::from_entities([action, route], None).unwrap();
+        let target = engine.target(&uid("Action::\"GET /a\""), &uid("Route::\"/a\""), &entities);
+        let candidates = engine.candidates(&principal, &OperationScope(target));
+        let ids: Vec<String> = candidates.rules().map(|rule| rule.id.to_string()).collect();
+        assert_eq!(ids, ["policy0", "policy1", "policy2", "policy3", "policy4"]);
+        assert_eq!((candidates.len(), candidates.is_empty()), (5, false));
     }
 
     #[test]
