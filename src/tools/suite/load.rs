@@ -25,7 +25,7 @@ use crate::tools::claimant::Claimant;
 use crate::tools::desk::{Desk, DeskError};
 
 use super::callers::{Callers, Declared, Known, PRINCIPALS, json, json_object};
-use super::expect::{self, Because, Expected, Statements, Wanted, Wished};
+use super::expect::{self, Because, Expected, Stated, Statements, Wanted, Wished};
 use super::file::{CaseFile, DocumentFile, FactsFile, PrincipalsFile, SuiteFile, Written};
 use super::problems::{Problems, meant, meant_key, meant_or_known};
 use super::requests::{Closeness, Entry, Request, Values, entries, operations};
@@ -795,7 +795,7 @@ impl<'b> Loader<'_, 'b, '_> {
         written: &Spanned<DocumentFile>,
         desk: usize,
         setting: &Setting,
-    ) -> Vec<(String, String, bool)> {
+    ) -> Vec<Stated> {
         let Some(desk) = self.desks.get(desk) else { return Vec::new() };
         let (file, span) = (frame.file, Some(written.span()));
         let DocumentFile { covers, not } = written.get_ref();
@@ -816,8 +816,8 @@ impl<'b> Loader<'_, 'b, '_> {
         }
         let mut values = Values::default();
         values.add_written(desk, file, frame.params, &mut self.problems);
-        let mut found = Vec::new();
-        for (list, is_covered) in [(covers, true), (not, false)] {
+        let mut found: Vec<Stated> = Vec::new();
+        for (list, covered) in [(covers, true), (not, false)] {
             for entry in entries(desk, file, list, &mut self.problems) {
                 let requests = match entry {
                     Entry::Request(request) | Entry::Form(_, _, request) => vec![request],
@@ -828,15 +828,12 @@ impl<'b> Loader<'_, 'b, '_> {
                 };
                 for request in requests {
                     let arn = events::arn(desk, &request);
-                    if found
-                        .iter()
-                        .any(|(known, _, said): &(String, String, bool)| *known == arn && *said != is_covered)
-                    {
+                    if found.iter().any(|known| known.arn == arn && known.covered != covered) {
                         let message =
                             format!("case `{}`: `{}` is both covered and not", setting.name, request.text);
                         self.problems.error(file, Some(written.span()), message, "remove one".to_owned());
                     }
-                    found.push((arn, request.text, is_covered));
+                    found.push(Stated { arn, request, covered });
                 }
             }
         }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use crate::decision::Decision;
 use crate::entities::Principal;
-use crate::event::AuthorizerEvent;
 use crate::tools::desk::{Asked, Desk, Target};
 
 use super::expect::Reading;
@@ -52,7 +51,7 @@ impl<'b> Suites<'b> {
                 let claims = self.callers.get(caller)?.verified.as_ref().ok()?;
                 place.factory().principal(claims).ok()
             });
-            let (Some(principal), Some(facts)) = (principal.clone(), self.facts(test, place)) else {
+            let (Some(principal), Some(facts)) = (principal.clone(), self.facts(test)) else {
                 continue;
             };
             if let Ok(asked) = place.ask(&principal, request.target(), facts) {
@@ -73,17 +72,10 @@ impl<'b> Suites<'b> {
     }
 
     /// The volatile facts of a test's request.
-    fn facts(&self, test: &Test, desk: &Desk<'_>) -> Option<crate::entities::HttpFacts> {
+    fn facts(&self, test: &Test) -> Option<crate::entities::HttpFacts> {
         match &test.question {
             Question::Request { facts, .. } => Some(facts.clone()),
-            Question::Event { authorizer, caller, event, now, .. } => {
-                let presented = &self.callers.get((*caller)?)?.presented;
-                let event = events::with_token(event, &desk.api().token, presented.token.expose()).ok()?;
-                let text = event.to_string();
-                let event = AuthorizerEvent::parse(text.as_bytes()).ok()?;
-                let question = self.authorizers.get(*authorizer)?.question(&event, *now).ok()?;
-                Some(question.facts)
-            }
+            Question::Event { .. } => Some(self.event_question(test)?.facts),
             Question::Token { .. } | Question::Cedar { .. } => None,
         }
     }
