@@ -1,9 +1,9 @@
 //! What a change grants and what it takes away: two bundles, or two versions of one, compared for everyone whom roles and
 //! tenants tell apart and for every operation of either.
 //!
-//! Where both sides say always or never, the comparison is exact; so it is where both come to the same condition. Else the
-//! two are asked the same requests ([`cases`](super::cases)), and what is found has been decided by both. That nothing was
-//! found is then no proof, and is said so.
+//! Where both sides say always or never, the comparison is exact; so it is where both come to the same condition, in
+//! whatever order it is written. Else the two are asked the same requests ([`cases`](super::cases)), and what is found has
+//! been decided by both. That nothing was found is then no proof, and is said so.
 
 mod articles;
 mod cells;

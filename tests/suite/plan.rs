@@ -131,7 +131,7 @@ fn each_kind_of_change_is_said() {
         ),
         (
             policy("\"archive-*\" }", "\"archive-*\" || context.params.orderId like \"archive-*\" }"),
-            vec!["~ policy archive-is-frozen", "same"],
+            vec!["~ policy archive-is-frozen: says the same in other words", "same"],
         ),
         (
             policy(
@@ -210,6 +210,51 @@ fn each_kind_of_change_is_said() {
             expected.iter().filter(|line| !found.iter().any(|found| found == **line)).collect();
         missing.dedup();
         assert!(missing.is_empty(), "missing {missing:#?} in {found:#?}");
+    }
+}
+
+/// What a `has` guards, and what it is guarded by, in another order.
+#[test]
+fn the_order_of_a_condition_is_no_change_of_access() {
+    let policy = |condition: &str| {
+        format!(
+            "@id(\"p\") permit (principal is User, action == Action::\"GET /orders/{{orderId}}\", resource)\n{condition};\n"
+        )
+    };
+    let department = "principal.claims has department && principal.claims.department == \"a\"";
+    for (one, other, expected) in [
+        (
+            "when { context.params.orderId == principal.sub }".to_owned(),
+            "when { principal.sub == context.params.orderId }".to_owned(),
+            true,
+        ),
+        (
+            format!("when {{ {department} && context.params.orderId like \"x*\" }}"),
+            format!("when {{ context.params.orderId like \"x*\" && {department} }}"),
+            true,
+        ),
+        (
+            format!("when {{ {department} || context.path == \"/\" }}"),
+            format!("when {{ \"/\" == context.path || ({department}) }}"),
+            true,
+        ),
+        (
+            format!("when {{ {department} }} unless {{ context.path == principal.sub }}"),
+            format!("unless {{ principal.sub == context.path }} when {{ {department} }}"),
+            true,
+        ),
+        (
+            format!("when {{ {department} && (context.path == \"/\" || principal.sub == \"b\") }}"),
+            format!("when {{ {department} && context.path == \"/\" || principal.sub == \"b\" }}"),
+            false,
+        ),
+    ] {
+        let (old, new) = (side(files(&policy(&one))).unwrap(), side(files(&policy(&other))).unwrap());
+        let plan = plan(&old, &new);
+        let article = &plan.articles[0];
+        let is_in_other_words = article.detail == "says the same in other words";
+        assert_eq!((plan.is_exact(), is_in_other_words), (expected, expected), "{one} {other}");
+        assert_eq!(plan.verdict() == Verdict::Same, expected, "{one} {other}");
     }
 }
 

@@ -242,7 +242,7 @@ impl Group<'_> {
             [May::Always, May::Never] | [May::Never, May::Always] => {
                 self.route == SameRoute::Some && self.is_served_by_both()
             }
-            [one, other] => one != other || self.route != SameRoute::Template,
+            [one, other] => self.route != SameRoute::Template || !one.says_the_same(other),
         }
     }
 
@@ -253,13 +253,11 @@ impl Group<'_> {
     /// `None` where nothing differs.
     fn compare(&self, old: &Board<'_, '_>, new: &Board<'_, '_>, most: usize) -> Option<Found> {
         let [before, after] = self.may();
-        if before == after && !self.is_open() {
-            return None;
-        }
-        let certain = match (before, after) {
-            (May::Never, May::Always) if !self.is_open() => Some(Verdict::Wider),
-            (May::Always, May::Never) if !self.is_open() => Some(Verdict::Narrower),
-            _ => None,
+        let certain = match (before, after, self.is_open()) {
+            (May::Never, May::Always, false) => Some(Verdict::Wider),
+            (May::Always, May::Never, false) => Some(Verdict::Narrower),
+            (_, _, false) => return None,
+            (_, _, true) => None,
         };
         // What one side never allows can only widen, and so on.
         let (can_widen, can_narrow) =
