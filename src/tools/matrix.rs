@@ -459,7 +459,7 @@ impl Held {
             Self::Nothing => "no role",
             Self::One(role) => role,
             Self::Everything => "every role",
-            Self::Named { name, .. } => name,
+            Self::Together { name, .. } | Self::Named { name, .. } => name,
         }
     }
 }

@@ -494,8 +494,8 @@ impl<'s, 'b> Mutation<'s, 'b> {
     /// No test noticed: whether there is something to notice.
     fn compared(&self, mutant: &Mutant, mutated: &Mutated<'_>, bundle: &Bundle, files: &SourceFiles) -> Fate {
         let version = Some(mutant.version.as_str());
-        let old = Side { name: "as it is", bundle: self.bundle, files: self.files, version };
-        let new = Side { name: "mutated", bundle, files, version };
+        let old = Side { name: "as it is", bundle: self.bundle, files: self.files, version, held: &[] };
+        let new = Side { name: "mutated", bundle, files, version, held: &[] };
         let known = self.suggestion(mutant, mutated);
         if known.is_some() {
             return Fate::Survived { suggestion: known };

@@ -199,7 +199,7 @@ fn policies(
 }
 
 /// Whether two policies say the same, however they are laid out and annotated.
-fn same(one: &cedar::Policy, other: &cedar::Policy) -> bool {
+pub(super) fn same(one: &cedar::Policy, other: &cedar::Policy) -> bool {
     let (Ok(one_tree), Ok(other_tree)) = (one.to_pst(), other.to_pst()) else { return false };
     let (one_body, other_body) = (one_tree.body(), other_tree.body());
     one.effect() == other.effect()
