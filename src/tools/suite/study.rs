@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use crate::decision::Decision;
-use crate::entities::Principal;
+use crate::entities::{HttpFacts, Principal};
 use crate::tools::desk::{Asked, Desk, Target};
 
 use super::expect::Reading;
 use super::run::of_decision;
-use super::{Question, Suites, Test, events};
+use super::{Question, Suite, Suites, Test, events};
 
 /// A test that asks for a decision, and the decision.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Studied<'s, 'b> {
     pub target: Target<'s>,
     /// Who asks.
     pub principal: Principal,
+    /// The request's volatile facts.
+    pub facts: HttpFacts,
     /// The request and its decision.
     pub asked: Asked<'b, 's>,
     /// Whether the whole authorizer is asked, so that a test can expect more than the decision.
@@ -54,7 +56,7 @@ impl<'b> Suites<'b> {
             let (Some(principal), Some(facts)) = (principal.clone(), self.facts(test)) else {
                 continue;
             };
-            if let Ok(asked) = place.ask(&principal, request.target(), facts) {
+            if let Ok(asked) = place.ask(&principal, request.target(), facts.clone()) {
                 let who = test.principal.as_str();
                 let target = request.target();
                 visit(Studied {
@@ -64,6 +66,7 @@ impl<'b> Suites<'b> {
                     request: &request.text,
                     target,
                     principal,
+                    facts,
                     asked,
                     is_event,
                 });
@@ -72,7 +75,7 @@ impl<'b> Suites<'b> {
     }
 
     /// The volatile facts of a test's request.
-    fn facts(&self, test: &Test) -> Option<crate::entities::HttpFacts> {
+    fn facts(&self, test: &Test) -> Option<HttpFacts> {
         match &test.question {
             Question::Request { facts, .. } => Some(facts.clone()),
             Question::Event { .. } => Some(self.event_question(test)?.facts),
@@ -107,6 +110,18 @@ impl<'b> Suites<'b> {
                 .is_some_and(|test| matches!(test.question, Question::Event { .. } | Question::Cedar { .. }))
         };
         selected.iter().filter(is_more).copied().collect()
+    }
+
+    /// The suites, in the order of their files.
+    #[must_use]
+    pub fn suites(&self) -> &[Suite] {
+        &self.suites
+    }
+
+    /// The suite that a test belongs to.
+    #[must_use]
+    pub fn suite_of(&self, test: usize) -> Option<&Suite> {
+        self.suites.get(self.tests.get(test)?.suite)
     }
 
     /// The stages and versions that are asked.
