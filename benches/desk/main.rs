@@ -150,7 +150,7 @@ fn run_suites(bundle: &Bundle, files: &SourceFiles) -> Report {
 }
 
 fn plan(old: (&Bundle, &SourceFiles), new: (&Bundle, &SourceFiles)) -> String {
-    let side = |name, (bundle, files)| Side { name, bundle, files, version: None };
+    let side = |name, (bundle, files)| Side { name, bundle, files, version: None, held: &[] };
     let plan = Plan::new(side("old", old), side("new", new), Effort::DEFAULT).expect("there is a plan");
     let changes: usize = plan.stages.iter().map(|stage| stage.changes.len()).sum();
     let requests: usize = plan.stages.iter().map(|stage| stage.compared.requests).sum();

@@ -6,6 +6,8 @@
 //! is printed is Cedar, and evaluates as the policy does. It rests on Cedar's public syntax tree alone. The rules that
 //! shorten an expression are few, and each keeps its errors: `x && false` is false only where `x` cannot fail.
 
+mod normal;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;

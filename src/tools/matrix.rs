@@ -338,6 +338,17 @@ impl May {
         }
     }
 
+    /// Whether the two are the same but for the order in which their conditions are written.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::If(one), Self::If(other)) => {
+                one.when.says_the_same(&other.when) && one.unless.says_the_same(&other.unless)
+            }
+            (one, other) => one == other,
+        }
+    }
+
     /// `allow`, `deny` or `if`: for machines.
     #[must_use]
     pub const fn word(&self) -> &'static str {
@@ -448,7 +459,7 @@ impl Held {
             Self::Nothing => "no role",
             Self::One(role) => role,
             Self::Everything => "every role",
-            Self::Named { name, .. } => name,
+            Self::Together { name, .. } | Self::Named { name, .. } => name,
         }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! A mistake is an exact edit of one policy's text. It is noticed where a test fails. Where none does, the two states of the
 //! policies are compared as [`plan`](super::plan) compares them: a mistake that changes no decision is no mistake, and one
-//! that does is a gap, with a request that shows it.
+//! that does is a gap, with a test that would notice it: one that was run, and passes without the mistake and fails with it.
+
+mod suggestion;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,17 +15,17 @@ use serde::Serialize;
 use similar::TextDiff;
 
 use super::anatomy::{self, Anatomy, AnatomyClause, AnatomyError, tokens};
-use super::desk::{Desk, Target};
-use super::people::named_tenants;
-use super::plan::{Effort, Example, Plan, Side};
+use super::desk::Desk;
+use super::plan::{Effort, Plan, Side};
 use super::suite::{self, Filter, RunOptions, Studied, Suites};
 use super::trace::Place;
 use crate::bundle::Bundle;
 use crate::bundle::policies::PolicyVersion;
 use crate::bundle::source::SourceFiles;
-use crate::decision::{Decision, Effect, Engine};
-use crate::entities::{AccessRequest, HttpFacts};
-use crate::jose::{ClaimValue, PrincipalKind};
+use crate::decision::{Decision, Engine};
+use crate::entities::AccessRequest;
+
+pub use suggestion::Suggestion;
 
 /// A mistake that could be made in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -85,7 +87,7 @@ pub enum Fate {
     },
     /// No test failed, and the decisions differ.
     Survived {
-        /// A request that shows it.
+        /// A test that would notice; `None` where none was found that does.
         suggestion: Option<Suggestion>,
     },
     /// No test failed, and no decision differs.
@@ -95,21 +97,6 @@ pub enum Fate {
     },
     /// The mistake does not load: it would not go unnoticed.
     Invalid,
-}
-
-/// A test that would notice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Suggestion {
-    /// A principal of the tests, where one makes the difference.
-    pub principal: Option<String>,
-    /// Who asks, in words.
-    pub who: String,
-    /// `DELETE /orders/1`
-    pub request: String,
-    /// What the policies say as they are.
-    pub expect: &'static str,
-    /// How the principal would be declared in `tests/policies/principals.toml`, where it is none of the tests'.
-    pub declaration: Option<String>,
 }
 
 /// The policies, their tests, and what the tests ask for.
@@ -409,9 +396,6 @@ impl<'v> Mutated<'v> {
     }
 }
 
-/// The most requests that are tried with the principals of the tests to find one for a suggestion.
-const MOST_TRIED: usize = 20_000;
-
 impl<'s, 'b> Mutation<'s, 'b> {
     /// Everything that is needed to try mistakes. `files` are those of the bundle, and those of the tests.
     #[must_use]
@@ -494,135 +478,20 @@ impl<'s, 'b> Mutation<'s, 'b> {
     /// No test noticed: whether there is something to notice.
     fn compared(&self, mutant: &Mutant, mutated: &Mutated<'_>, bundle: &Bundle, files: &SourceFiles) -> Fate {
         let version = Some(mutant.version.as_str());
-        let old = Side { name: "as it is", bundle: self.bundle, files: self.files, version };
-        let new = Side { name: "mutated", bundle, files, version };
-        let known = self.suggestion(mutant, mutated);
+        let old = Side { name: "as it is", bundle: self.bundle, files: self.files, version, held: &[] };
+        let new = Side { name: "mutated", bundle, files, version, held: &[] };
+        let (known, differs) = self.of_the_tests(mutant, mutated, (bundle, files));
         if known.is_some() {
             return Fate::Survived { suggestion: known };
         }
         let Ok(plan) = Plan::new(old, new, Effort { each: 500, all: 20_000 }) else {
             return Fate::Survived { suggestion: None };
         };
-        let mut changes = plan.stages.iter().flat_map(|stage| &stage.changes);
-        let Some(change) = changes.next() else {
+        if plan.stages.iter().all(|stage| stage.changes.is_empty()) && !differs {
             let requests = plan.stages.iter().map(|stage| stage.compared.requests).sum();
             return Fate::Equivalent { requests };
-        };
-        let suggestion = change.examples.first().map(|example| {
-            let path = example.case.path.as_ref().map_or("$connect", |path| path.as_str());
-            let verb = example.verb.as_ref().map(|verb| format!("{verb} ")).unwrap_or_default();
-            let [before, _] = &example.asked;
-            Suggestion {
-                principal: None,
-                who: described(example),
-                request: format!("{verb}{path}"),
-                expect: expectation(before.effect),
-                declaration: declaration(bundle, &mutant.version, example),
-            }
-        });
-        Fate::Survived { suggestion }
-    }
-
-    /// A request of the tests that the mistake changes for one of their principals.
-    fn suggestion(&self, mutant: &Mutant, mutated: &Mutated<'_>) -> Option<Suggestion> {
-        let here: Vec<&Studied<'s, 'b>> =
-            self.studied.iter().filter(|one| one.desk.version().name == mutant.version).collect();
-        let mut names = BTreeSet::new();
-        let people: Vec<&&Studied<'s, 'b>> = here.iter().filter(|one| names.insert(one.who)).collect();
-        let mut requests = BTreeSet::new();
-        let asked: Vec<&&Studied<'s, 'b>> = here.iter().filter(|one| requests.insert(one.request)).collect();
-        let pairs = people.iter().flat_map(|person| asked.iter().map(move |request| (person, request)));
-        for (person, request) in pairs.take(MOST_TRIED) {
-            let target: Target<'_> = request.target;
-            let Ok(before) = request.desk.ask(&person.principal, target, HttpFacts::default()) else {
-                continue;
-            };
-            let Some(after) = mutated.decide(&before.request) else { continue };
-            if after.effect() != before.decision.effect() {
-                return Some(Suggestion {
-                    principal: Some(person.who.to_owned()),
-                    who: format!("{}", person.principal.uid()),
-                    request: request.request.to_owned(),
-                    expect: expectation(before.decision.effect()),
-                    declaration: None,
-                });
-            }
         }
-        None
-    }
-}
-
-/// A principal that a comparison made up, in words, with the attributes that it was given.
-fn described(example: &Example) -> String {
-    let given = example.case.attributes.iter().filter(|(name, _)| *name != "sub" && *name != "issuer");
-    let given: Vec<String> = given.map(|(name, value)| format!("{name} = {}", written(value))).collect();
-    match given.is_empty() {
-        true => format!("{} (`{}`)", example.person, example.case.id),
-        false => format!("{} (`{}`, {})", example.person, example.case.id, given.join(", ")),
-    }
-}
-
-/// The name of a principal that the tests do not have yet.
-const NEWCOMER: &str = "somebody-new";
-
-/// How that principal would be declared: by the first issuer that may say all this of somebody.
-fn declaration(bundle: &Bundle, version: &str, example: &Example) -> Option<String> {
-    let version = bundle.policy_versions().find(|known| known.name == version)?;
-    let roles = example.person.named_roles(&version.roles);
-    let given = example.case.attributes.iter();
-    let claims: Vec<(&str, &ClaimValue)> =
-        given.filter_map(|(name, value)| Some((name.strip_prefix("claims.")?, value))).collect();
-    // Who is of no tenant stands for every tenant that no policy names.
-    let named = named_tenants(version);
-    let fits = |tenant: &str| match &example.person.tenant {
-        Some(wanted) => wanted == tenant,
-        None => !named.contains(tenant),
-    };
-    let issuer = bundle.issuers().by_name().find(|issuer| {
-        let confers = roles.iter().all(|role| issuer.grantable_roles().iter().any(|known| known == role));
-        let speaks = match issuer.tenants().as_deref() {
-            None => true,
-            Some([]) => example.person.tenant.is_none(),
-            Some(tenants) => tenants.iter().any(|tenant| fits(tenant)),
-        };
-        let says = claims.iter().all(|(name, _)| issuer.attributes().any(|known| known == *name));
-        confers && speaks && says
-    })?;
-    let tenant = issuer.tenant_claim().and_then(|_| match issuer.tenants() {
-        None => example.person.tenant.clone(),
-        Some(tenants) => tenants.into_iter().find(|tenant| fits(tenant)).map(str::to_owned),
-    });
-    let mut text = format!("[principal.{NEWCOMER}]\nissuer = {:?}\n", issuer.name());
-    let sub = example.case.attributes.get("sub");
-    match (example.person.kind, sub) {
-        (PrincipalKind::Client, Some(ClaimValue::String(sub))) => text += &format!("client = {sub:?}\n"),
-        (PrincipalKind::User, Some(ClaimValue::String(sub))) => text += &format!("sub    = {sub:?}\n"),
-        (PrincipalKind::Client | PrincipalKind::User, _) => {}
-    }
-    if let Some(tenant) = tenant {
-        text += &format!("tenant = {tenant:?}\n");
-    }
-    if !roles.is_empty() {
-        text += &format!("roles  = {roles:?}\n");
-    }
-    let claims = claims.iter().filter_map(|(name, value)| {
-        let (_, path) = issuer.attributes.iter().find(|(known, _)| **known == **name)?;
-        Some(format!("{:?} = {}", path.as_str(), written(value)))
-    });
-    let claims: Vec<String> = claims.collect();
-    if !claims.is_empty() {
-        text += &format!("claims = {{ {} }}\n", claims.join(", "));
-    }
-    Some(text)
-}
-
-/// A claim's value as TOML and Cedar write it.
-fn written(value: &ClaimValue) -> String {
-    match value {
-        ClaimValue::String(text) => format!("{text:?}"),
-        ClaimValue::Long(number) => number.to_string(),
-        ClaimValue::Bool(value) => value.to_string(),
-        ClaimValue::Set(items) => format!("{items:?}"),
+        Fate::Survived { suggestion: self.of_a_plan(mutant, &plan, (bundle, files)) }
     }
 }
 
@@ -633,29 +502,4 @@ fn without_tests(files: &SourceFiles) -> SourceFiles {
         bundle.insert(path, files.bytes(path).unwrap_or_default());
     }
     bundle
-}
-
-const fn expectation(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Allow => "allow",
-        Effect::Deny => "deny",
-    }
-}
-
-impl Suggestion {
-    /// What to write into the tests: the case, and before it the principal, where there is none yet.
-    #[must_use]
-    pub fn case(&self, mutant: &Mutant) -> String {
-        let principal = self.principal.as_deref().unwrap_or(NEWCOMER);
-        let about = match (&self.principal, &self.declaration) {
-            (Some(_), _) => String::new(),
-            (None, Some(declaration)) => format!("{declaration}\n"),
-            (None, None) => format!("# {NEWCOMER}: {}\n", self.who),
-        };
-        let name = format!("{} decides about {}", mutant.policy, self.request);
-        format!(
-            "{about}[[case]]\nname       = {name:?}\nprincipals = [{principal:?}]\nrequests   = [{:?}]\nexpect     = {:?}\n",
-            self.request, self.expect
-        )
-    }
 }

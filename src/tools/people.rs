@@ -1,7 +1,7 @@
 //! The people that policies tell apart by their roles: a `User` and a `Client` without a role, with each role, and with all
 //! of them; where policies name tenants, of each of these too.
 //!
-//! Who has two roles of three is none of them. A claim that a policy compares, or a scope, is not chosen here: who asks
+//! Who has two roles of three is none of them, unless they are [named together](role_sets). A claim that a policy compares, or a scope, is not chosen here: who asks
 //! for an entity says what it is to have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -36,6 +36,13 @@ pub enum Held {
     One(String),
     /// All that there are.
     Everything,
+    /// Some that count for more together than each of them.
+    Together {
+        /// `auditor + clerk`
+        name: String,
+        /// The roles, sorted.
+        roles: Vec<String>,
+    },
     /// Those of a principal with a name of its own.
     Named {
         /// The name.
@@ -43,6 +50,16 @@ pub enum Held {
         /// The roles that its token names and its issuer may confer.
         roles: Vec<String>,
     },
+}
+
+impl Held {
+    /// Some roles together.
+    #[must_use]
+    pub fn together(roles: impl IntoIterator<Item = String>) -> Self {
+        let roles: BTreeSet<String> = roles.into_iter().collect();
+        let roles: Vec<String> = roles.into_iter().collect();
+        Self::Together { name: roles.join(" + "), roles }
+    }
 }
 
 /// What somebody's attributes say, by their names as a policy spells them: `sub`, `claims.department`.
@@ -79,7 +96,9 @@ impl Person {
             Held::Nothing => BTreeSet::new(),
             Held::One(role) => roles.closure(role).collect(),
             Held::Everything => roles.names().collect(),
-            Held::Named { roles: own, .. } => own.iter().flat_map(|role| roles.closure(role)).collect(),
+            Held::Together { roles: own, .. } | Held::Named { roles: own, .. } => {
+                own.iter().flat_map(|role| roles.closure(role)).collect()
+            }
         }
     }
 
@@ -90,7 +109,9 @@ impl Person {
             Held::Nothing => Vec::new(),
             Held::One(role) => vec![role.as_str()],
             Held::Everything => roles.names().collect(),
-            Held::Named { roles: own, .. } => own.iter().map(String::as_str).collect(),
+            Held::Together { roles: own, .. } | Held::Named { roles: own, .. } => {
+                own.iter().map(String::as_str).collect()
+            }
         }
     }
 
@@ -143,6 +164,7 @@ impl fmt::Display for Person {
             Held::Nothing => f.write_str("without a role")?,
             Held::One(role) => write!(f, "with role {role}")?,
             Held::Everything => f.write_str("with every role")?,
+            Held::Together { name, .. } => write!(f, "with roles {name}")?,
         }
         match &self.tenant {
             Some(tenant) => write!(f, " of tenant {tenant}"),
@@ -166,6 +188,24 @@ pub fn named_tenants(version: &PolicyVersion) -> BTreeSet<String> {
     let literals = version.policies().policies().flat_map(cedar::Policy::entity_literals);
     let tenants = literals.filter(|literal| literal.type_name().to_string() == "Tenant");
     tenants.map(|literal| AsRef::<str>::as_ref(literal.id().unescaped()).to_owned()).collect()
+}
+
+/// The roles that a policy names, sorted.
+#[must_use]
+pub fn named_roles(policy: &cedar::Policy) -> Vec<String> {
+    let literals = policy.entity_literals().into_iter();
+    let roles = literals.filter(|literal| literal.type_name().to_string() == "Role");
+    let names: BTreeSet<String> =
+        roles.map(|role| AsRef::<str>::as_ref(role.id().unescaped()).to_owned()).collect();
+    names.into_iter().collect()
+}
+
+/// The roles that one policy of a version names together, where they are not all: it tells apart who has them.
+#[must_use]
+pub fn role_sets(version: &PolicyVersion) -> BTreeSet<Vec<String>> {
+    let every = version.roles.names().count();
+    let named = version.policies().policies().map(named_roles);
+    named.filter(|roles| roles.len() > 1 && roles.len() < every).collect()
 }
 
 /// The attributes that the schema declares: as given, or where it requires one that is not given, empty.

@@ -1,12 +1,14 @@
 //! What a change grants and what it takes away: two bundles, or two versions of one, compared for everyone whom roles and
-//! tenants tell apart and for every operation of either.
+//! tenants tell apart and for every operation of either. Roles are compared one by one, all of them together, and those that
+//! [count together](together); these are told of where what each of them alone may do does not explain it.
 //!
-//! Where both sides say always or never, the comparison is exact; so it is where both come to the same condition. Else the
-//! two are asked the same requests ([`cases`](super::cases)), and what is found has been decided by both. That nothing was
-//! found is then no proof, and is said so.
+//! Where both sides say always or never, the comparison is exact; so it is where both come to the same condition, in
+//! whatever order it is written. Else the two are asked the same requests ([`cases`](super::cases)), and what is found has
+//! been decided by both. That nothing was found is then no proof, and is said so.
 
 mod articles;
 mod cells;
+mod together;
 
 use std::collections::BTreeSet;
 
@@ -31,6 +33,8 @@ pub struct Side<'s> {
     pub files: &'s SourceFiles,
     /// The version of the policies that is compared, in every stage; `None`: the one that is active there.
     pub version: Option<&'s str>,
+    /// Roles that somebody is known to hold together, as the principals of the tests do.
+    pub held: &'s [Vec<String>],
 }
 
 /// What a change makes of access.
@@ -195,7 +199,7 @@ impl Plan {
     /// Whether everything was compared exactly.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.stages.iter().all(|stage| stage.compared.by_cases == 0)
+        self.stages.iter().all(|stage| stage.compared.by_cases == 0 && stage.compared.role_sets_left_out == 0)
             && !self.articles.iter().any(|article| article.verdict == Verdict::Both)
     }
 }
@@ -221,7 +225,7 @@ impl Group<'_> {
                     .map_err(|error| PlanError::Desk { side: desk(old), error })?;
                 let new_desk = Desk::new(new.bundle, Some(api), Some(stage), Some(&after))
                     .map_err(|error| PlanError::Desk { side: desk(new), error })?;
-                cells::compare((old.name, &old_desk), (new.name, &new_desk), effort)?
+                cells::compare((old, &old_desk), (new, &new_desk), effort)?
             }
             [_, _] => (Vec::new(), Compared::default()),
         };

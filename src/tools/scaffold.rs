@@ -152,13 +152,15 @@ pub fn files(new: &NewBundle<'_>) -> Result<Vec<(&'static str, String)>, RouteEr
 }
 
 /// The files by which editors complete the others, with their paths beside the bundle's: no part of it.
-pub const FOR_EDITORS: [(&str, &str); 7] = [
+pub const FOR_EDITORS: [(&str, &str); 9] = [
     (".taplo.toml", include_str!("../../.taplo.toml")),
     ("schema/json/authorizer.schema.json", include_str!("../../schema/json/authorizer.schema.json")),
     ("schema/json/issuer.schema.json", include_str!("../../schema/json/issuer.schema.json")),
+    ("schema/json/principals.schema.json", include_str!("../../schema/json/principals.schema.json")),
     ("schema/json/revocations.schema.json", include_str!("../../schema/json/revocations.schema.json")),
     ("schema/json/roles.schema.json", include_str!("../../schema/json/roles.schema.json")),
     ("schema/json/routes.schema.json", include_str!("../../schema/json/routes.schema.json")),
+    ("schema/json/suite.schema.json", include_str!("../../schema/json/suite.schema.json")),
     ("schema/json/versions.schema.json", include_str!("../../schema/json/versions.schema.json")),
 ];
 

@@ -58,6 +58,9 @@
 //!
 //! [facts.office]
 //! source_ip = "203.0.113.7"         # client_cert_subject, headers, query, stage_variables: as the schema declares them
+//!
+//! [facts.nowhere]
+//! absent = ["source_ip"]            # what requests are to be without, and a policy reads; "headers.x-a", or all "headers"
 //! ```
 //! What a token says beside that – `iss`, audience, kind, `iat`, `exp` – comes from the issuer's file. It is signed by a key
 //! that is made for the run, and verified by the authorizer's own rules. Suites may declare principals, groups and facts of
@@ -66,7 +69,8 @@
 //! # Nothing passes by mistake
 //! A name that does not exist – a principal, a route, a policy, a key –, a request that no route serves, a role that the
 //! issuer cannot confer, a case about nobody or nothing, two cases that contradict each other, a policy that reads the time
-//! without `now`: each is an error, and no test is run.
+//! without `now`, a request whose decision depends on another fact that is neither given nor said to be absent: each is an
+//! error, and no test is run. An event says all its facts itself: what it does not carry is absent.
 //!
 //! # `tests/policies/*.json`
 //! Tests in the format of `cedar run-tests`, against the version that is active in the first stage of the first API. A
@@ -84,6 +88,7 @@ pub mod report;
 mod requests;
 mod run;
 mod study;
+mod unsaid;
 
 use std::ops::Range;
 use std::sync::OnceLock;

@@ -274,7 +274,19 @@ impl Tracer {
     /// # Errors
     /// [`TraceError`]
     pub fn new(version: &PolicyVersion, files: &SourceFiles) -> Result<Self, TraceError> {
-        let policies = version.policies().policies();
+        Self::of_policies(version, files, &|_| true)
+    }
+
+    /// The same of some policies, for requests to which no other can apply.
+    ///
+    /// # Errors
+    /// [`TraceError`]
+    pub fn of_policies(
+        version: &PolicyVersion,
+        files: &SourceFiles,
+        is_one: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, TraceError> {
+        let policies = version.policies().policies().filter(|policy| is_one(policy.id().as_ref()));
         let mut policies: Vec<TracedPolicy> =
             policies.map(|policy| TracedPolicy::new(policy, version, files)).collect::<Result<_, _>>()?;
         policies.sort_by(|one, other| one.place.cmp(&other.place));
@@ -497,6 +509,11 @@ impl TracedPolicy {
     #[must_use]
     pub const fn anatomy(&self) -> &Anatomy {
         &self.anatomy
+    }
+
+    /// The facts that its conditions read: a variable and the attributes that are taken of it.
+    pub fn reads(&self) -> impl Iterator<Item = &[String]> {
+        self.conjuncts.iter().flat_map(|conjunct| conjunct.reads.iter().map(Vec::as_slice))
     }
 
     /// Where its conjuncts begin, in the order of the text.

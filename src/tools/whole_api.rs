@@ -6,7 +6,7 @@
 //! requires. So does each principal of the policies' tests, with its tenant and its claims. Somebody else with a claim that
 //! a policy compares can get another document, which can state less.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::authorizer::Authorizer;
 use crate::bundle::Bundle;
@@ -19,7 +19,7 @@ use crate::iam::{Compiled, WithheldCause};
 use crate::jose::{ClaimValue, VerifiedClaims};
 use crate::route::{Operation, OperationId, Segment};
 
-use super::people::{Held, KINDS, Person, type_name};
+use super::people::{Held, KINDS, Person, role_sets, type_name};
 use super::some_of;
 
 /// The region of the ARNs, which is not known here: the longest name, so that no document is longer than is said.
@@ -259,7 +259,7 @@ fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, P
     let tried: HashSet<&str> = version.roles.names().take(MAX_ROLES).collect();
     let people = Person::all(version.roles.names(), []).into_iter().filter(|person| match &person.roles {
         Held::One(role) => tried.contains(role.as_str()),
-        Held::Nothing | Held::Everything | Held::Named { .. } => true,
+        Held::Nothing | Held::Everything | Held::Together { .. } | Held::Named { .. } => true,
     });
     let sets = role_sets(version).into_iter().take(MAX_ROLES).flat_map(|roles| {
         KINDS.map(|kind| {
@@ -274,17 +274,4 @@ fn principals(bundle: &Bundle, version: &PolicyVersion) -> Result<Vec<(String, P
             Ok((person.to_string(), entity))
         })
         .collect()
-}
-
-/// The roles that one policy names together, where they are not all: it tells apart who has them.
-fn role_sets(version: &PolicyVersion) -> BTreeSet<Vec<String>> {
-    let every = version.roles.names().count();
-    let named = version.policies().policies().map(|policy| {
-        let literals = policy.entity_literals().into_iter();
-        let roles = literals.filter(|literal| literal.type_name().to_string() == "Role");
-        let names: BTreeSet<String> =
-            roles.map(|role| AsRef::<str>::as_ref(role.id().unescaped()).to_owned()).collect();
-        names.into_iter().collect::<Vec<String>>()
-    });
-    named.filter(|roles| roles.len() > 1 && roles.len() < every).collect()
 }

@@ -2,10 +2,13 @@
 //! passes its schema, and every table has the keys that its reader names, no more and no fewer.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cedar_gate::bundle::Bundle;
-use cedar_gate::fetch::read_bundle;
+use cedar_gate::bundle::source::SourceFiles;
+use cedar_gate::fetch::{read_bundle, read_policy_tests};
+use cedar_gate::tools::scaffold::{self, NewApi, NewBundle, SOME_ROUTES};
+use cedar_gate::tools::suite::{PRINCIPALS, Suites};
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -17,13 +20,15 @@ fn schema(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The schema of a bundle's file, by its path in the bundle.
+/// The schema of a file, by its path in the bundle's folder.
 fn schema_of(path: &str) -> Option<&'static str> {
     match path {
         "schema/authorizer.toml" => Some("authorizer"),
         "schema/routes.toml" => Some("routes"),
         "policies/versions.toml" => Some("versions"),
         "policies/revocations.toml" => Some("revocations"),
+        PRINCIPALS => Some("principals"),
+        path if path.starts_with("tests/policies/") && path.ends_with(".toml") => Some("suite"),
         path if path.starts_with("policies/issuers/") && path.ends_with(".toml") => Some("issuer"),
         path if path.starts_with("policies/") && path.ends_with("/roles.toml") => Some("roles"),
         _ => None,
@@ -42,12 +47,25 @@ fn json(value: toml::Value) -> Value {
     }
 }
 
+/// What is wrong with a file, by its schema.
+fn errors_of(path: &str, text: &str) -> Vec<String> {
+    let schema = schema(schema_of(path).unwrap());
+    let mut errors = Vec::new();
+    validate(&schema, &schema, &json(toml::from_str(text).unwrap()), path, &mut errors);
+    errors
+}
+
 /// Validates by the keywords that the schemas use; another keyword is a mistake here, so that none is passed over.
-fn validate(schema: &Value, value: &Value, place: &str, errors: &mut Vec<String>) {
+fn validate(root: &Value, schema: &Value, value: &Value, place: &str, errors: &mut Vec<String>) {
+    if let Some(reference) = schema.get("$ref") {
+        assert_eq!(schema.as_object().unwrap().len(), 1, "{place}: $ref beside other keywords");
+        let pointer = reference.as_str().unwrap().trim_start_matches('#');
+        return validate(root, root.pointer(pointer).unwrap(), value, place, errors);
+    }
     let mut fail = |what: String| errors.push(format!("{place}: {what}"));
     for (keyword, rule) in schema.as_object().unwrap() {
         match keyword.as_str() {
-            "$schema" | "title" | "description" => {}
+            "$schema" | "$defs" | "title" | "description" => {}
             "type" => {
                 let is = match rule.as_str().unwrap() {
                     "object" => value.is_object(),
@@ -89,7 +107,7 @@ fn validate(schema: &Value, value: &Value, place: &str, errors: &mut Vec<String>
             "anyOf" => {
                 let passes = |alternative: &Value| {
                     let mut errors = Vec::new();
-                    validate(alternative, value, place, &mut errors);
+                    validate(root, alternative, value, place, &mut errors);
                     errors.is_empty()
                 };
                 if !rule.as_array().unwrap().iter().any(passes) {
@@ -102,53 +120,139 @@ fn validate(schema: &Value, value: &Value, place: &str, errors: &mut Vec<String>
     }
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
         if let Some(items) = schema.get("items") {
-            validate(items, item, &format!("{place}[{index}]"), errors);
+            validate(root, items, item, &format!("{place}[{index}]"), errors);
         }
     }
     for (name, member) in value.as_object().into_iter().flatten() {
         let place = format!("{place}.{name}");
         match (schema.get("properties").and_then(|known| known.get(name)), schema.get("additionalProperties"))
         {
-            (Some(property), _) => validate(property, member, &place, errors),
+            (Some(property), _) => validate(root, property, member, &place, errors),
             (None, Some(Value::Bool(false))) => errors.push(format!("{place}: unknown")),
-            (None, Some(others)) => validate(others, member, &place, errors),
+            (None, Some(others)) => validate(root, others, member, &place, errors),
             (None, None) => {}
         }
     }
 }
 
+/// The files that people write, with their texts: of the examples and of a new bundle.
+fn written() -> Vec<(String, String)> {
+    let mut written = Vec::new();
+    let mut add = |files: &SourceFiles| {
+        let texts = files.paths().filter_map(|path| Some((path.to_owned(), files.text(path)?.to_owned())));
+        written.extend(texts);
+    };
+    for folder in ["", "tests/pipeline/bundle"] {
+        add(&read_bundle(&root().join(folder)).unwrap());
+    }
+    add(&read_policy_tests(root()).unwrap());
+    for kind in [NewApi::Rest, NewApi::Http] {
+        let new = NewBundle {
+            api: "shop",
+            kind,
+            account: "123456789012",
+            id: "a1b2c3d4e5",
+            stage: "prod",
+            routes: SOME_ROUTES,
+        };
+        for (path, text) in scaffold::files(&new).unwrap().into_iter().chain(scaffold::tests(&new).unwrap()) {
+            written.push((path.to_owned(), text));
+        }
+    }
+    written
+}
+
 #[test]
 fn every_file_that_is_read_passes_its_schema() {
-    let bundles: Vec<PathBuf> = ["", "tests/pipeline/bundle"].map(|folder| root().join(folder)).into();
     let mut seen = BTreeSet::new();
-    for bundle in &bundles {
-        let files = read_bundle(bundle).unwrap();
-        for path in files.paths() {
-            let Some(name) = schema_of(path) else { continue };
-            seen.insert(name);
-            let value = json(toml::from_str(files.text(path).unwrap()).unwrap());
-            let mut errors = Vec::new();
-            validate(&schema(name), &value, path, &mut errors);
-            assert!(errors.is_empty(), "{}: {errors:?}", bundle.display());
-        }
+    for (path, text) in written() {
+        let Some(name) = schema_of(&path) else { continue };
+        seen.insert(name);
+        assert_eq!(errors_of(&path, &text), Vec::<String>::new(), "{text}");
     }
     assert_eq!(
         seen.into_iter().collect::<Vec<_>>(),
-        ["authorizer", "issuer", "revocations", "roles", "routes", "versions"]
+        ["authorizer", "issuer", "principals", "revocations", "roles", "routes", "suite", "versions"]
     );
 }
+
+/// What a reader of suites takes, beside what the shipped ones use; and what it refuses for what is written, not for what
+/// exists.
+#[test]
+fn a_suite_is_taken_by_its_schema_as_by_its_reader() {
+    let case = |lines: &str| {
+        format!("[[case]]\nname = \"x\"\nprincipals = [\"clara\"]\nrequests = [\"GET /health\"]\n{lines}\n")
+    };
+    let token = |line: &str| case(&format!("expect = \"allow\"\ntoken = {{ {line} }}"));
+    for (text, is_taken) in [
+        (case("expect = \"allow\""), true),
+        (case("expect = { deny = \"policy\" }"), true),
+        (case("expect = { unauthorized = \"expired\" }"), true),
+        (case("expect = \"maybe\""), false),
+        (case("expect = { allow = \"policy\" }"), false),
+        (case("expect = { deny = \"policy\", fault = \"internal\" }"), false),
+        (case("expect = {}"), false),
+        (case("because = \"health-for-everyone\""), true),
+        (case("because = [\"health-for-everyone\"]"), true),
+        (case("because = { exact = \"health-for-everyone\" }"), true),
+        (case("because = { includes = [\"health-for-everyone\"] }"), true),
+        (case("because = { excludes = [\"own-profile\"] }"), true),
+        (case("because = { only = [\"own-profile\"] }"), false),
+        (case("because = 1"), false),
+        (case("expect = \"allow\"\nnow = 2026-11-21T10:00:00Z"), true),
+        (case("expect = \"allow\"\nnow = \"2026-11-21T10:00:00Z\""), true),
+        (case("expect = \"allow\"\nnow = 1795255200"), true),
+        (case("expect = \"allow\"\nnow = true"), false),
+        (case("expect = \"allow\"\nfacts = { source_ip = \"203.0.113.7\" }"), true),
+        (case("expect = \"allow\"\nfacts = { source_ip = 7 }"), false),
+        (case("expect = \"allow\"\nfacts = 7"), false),
+        (token("signature = \"forged\""), true),
+        (token("signature = { of = \"dev\" }"), true),
+        (token("signature = \"mine\""), false),
+        (token("signature = {}"), false),
+        (token("expires_in = -60, issued_in = -120, header = { kid = \"k\" }, without = [\"jti\"]"), true),
+        (token("expires_in = \"soon\""), false),
+        ("[[case]]\nprincipals = [\"clara\"]\n".to_owned(), false),
+        (format!("{}[principal.x]\nroles = []\n", case("expect = \"allow\"")), false),
+        (
+            format!("{}[principal.x]\nissuer = \"dev\"\nprincipal = \"clara\"\n", case("expect = \"allow\"")),
+            false,
+        ),
+        (
+            format!("{}[principal.x]\nissuer = \"dev\"\ndescription = \"X\"\n", case("expect = \"allow\"")),
+            true,
+        ),
+    ] {
+        let mut files = read_bundle(root()).unwrap();
+        let bundle = Bundle::load(&files).unwrap();
+        files.insert(PRINCIPALS, "[principal.clara]\nissuer = \"acme-staff\"\nroles = [\"clerk\"]\n");
+        files.insert(SUITE, text.as_str());
+        let errors = Suites::load(&bundle, &files, false).err().map(|errors| errors.errors);
+        assert_eq!(errors.is_none(), is_taken, "{text}: {errors:?}");
+        let errors = errors_of(SUITE, &text);
+        assert_eq!(errors.is_empty(), is_taken, "{text}: {errors:?}");
+    }
+}
+
+/// The path of a suite.
+const SUITE: &str = "tests/policies/x.toml";
 
 /// The keys that a reader names when it meets one that it does not know.
 fn keys_of_reader(path: &str, text: &str) -> BTreeSet<String> {
     let mut files = read_bundle(root()).unwrap();
-    files.insert(path, text);
-    let errors = Bundle::load(&files).unwrap_err();
-    let messages: Vec<String> = errors
-        .findings()
-        .iter()
-        .filter(|finding| finding.file == path)
-        .map(|finding| finding.message.clone())
-        .collect();
+    let found = match path.starts_with("tests/") {
+        true => {
+            let bundle = Bundle::load(&files).unwrap();
+            files.insert(path, text);
+            Suites::load(&bundle, &files, false).unwrap_err().errors
+        }
+        false => {
+            files.insert(path, text);
+            Bundle::load(&files).unwrap_err().findings().to_vec()
+        }
+    };
+    let messages: Vec<String> =
+        found.iter().filter(|finding| finding.file == path).map(|finding| finding.message.clone()).collect();
     let message = messages
         .iter()
         .find_map(|message| message.split_once("unknown field `zz`, expected"))
@@ -197,12 +301,44 @@ fn every_table_has_the_keys_that_its_reader_knows() {
         (dev, issuer_with("keys = { zz = 1 }"), "/properties/keys/anyOf/1"),
         (dev, issuer_with("introspection = { zz = 1 }"), "/properties/introspection"),
         (dev, issuer_with("token_use_claim = { zz = 1 }"), "/properties/token_use_claim"),
+        (SUITE, "zz = 1".to_owned(), ""),
+        (SUITE, "[suite]\nzz = 1".to_owned(), "/properties/suite"),
+        (SUITE, "[suite]\nfacts = { zz = 1 }\n[[case]]\nname = \"x\"".to_owned(), "/$defs/facts"),
+        (SUITE, "[facts.x]\nzz = 1".to_owned(), "/$defs/facts"),
+        (SUITE, "[[case]]\nzz = 1".to_owned(), "/properties/case/items"),
+        (SUITE, "[[case]]\ndocument = { zz = 1 }".to_owned(), "/properties/case/items/properties/document"),
+        (SUITE, "[[case]]\ntoken = { zz = 1 }".to_owned(), "/$defs/token"),
+        (PRINCIPALS, "zz = 1".to_owned(), ""),
+        (PRINCIPALS, "[facts.x]\nzz = 1".to_owned(), "/$defs/facts"),
     ] {
         let schema = schema(schema_of(path).unwrap());
         let table = schema.pointer(pointer).unwrap_or_else(|| panic!("{path}: no {pointer}"));
         let properties = table["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         assert_eq!(properties, keys_of_reader(path, &text), "{path}{pointer}");
     }
+}
+
+/// A principal is no other one's, so its table has every key of a case's `token` but that. Both files speak alike of
+/// principals and facts.
+#[test]
+fn principals_are_described_once() {
+    let (suite, principals) = (schema("suite"), schema("principals"));
+    for pointer in [
+        "/$defs/principal",
+        "/$defs/facts",
+        "/properties/principal",
+        "/properties/group",
+        "/properties/facts",
+    ] {
+        assert!(
+            suite.pointer(pointer).is_some_and(|table| Some(table) == principals.pointer(pointer)),
+            "{pointer}"
+        );
+    }
+    let keys = |name: &str| suite["$defs"][name]["properties"].as_object().unwrap().clone();
+    let (mut of_token, of_principal) = (keys("token"), keys("principal"));
+    assert!(of_token.remove("principal").is_some());
+    assert_eq!(of_token, of_principal);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::fetch::read_policy_tests;
 use cedar_gate::tools::coverage::Coverage;
-use cedar_gate::tools::mutate::{Fate, Mutant, MutantKind, Mutation, mutants, sample};
+use cedar_gate::tools::mutate::{Fate, Mutant, MutantKind, Mutation, Suggestion, mutants, sample};
 use cedar_gate::tools::suite::{Filter, RunOptions, Suites};
 
 use crate::bundle::example;
@@ -35,6 +35,14 @@ fn passes(bundle: &SourceFiles, tests: &SourceFiles) -> Option<bool> {
     let filter = Filter::new(Vec::new());
     let options = RunOptions { threads: 1, fail_fast: true };
     Some(suites.run(&suites.selected(&filter), &filter, options, &|| {}).is_ok())
+}
+
+/// The tests with a suggested case in the suite that it is for.
+fn with_case(tests: &SourceFiles, suggestion: &Suggestion) -> SourceFiles {
+    let mut with = tests.clone();
+    let suite = tests.text(&suggestion.file).unwrap();
+    with.insert(suggestion.file.clone(), format!("{suite}\n{}", suggestion.case()));
+    with
 }
 
 /// The bundle with a mistake in it, by its diff: the lines that it takes away and puts in their place.
@@ -93,7 +101,10 @@ fn a_mistake_is_noticed_exactly_where_the_tests_fail() {
             Fate::Survived { suggestion } => {
                 survived += 1;
                 assert_eq!(whole, Some(true), "{mutant:?} {fate:?}");
-                assert!(suggestion.is_some(), "{mutant:?}");
+                let suggestion = suggestion.as_ref().unwrap_or_else(|| panic!("{mutant:?}"));
+                let with = with_case(&tests, suggestion);
+                assert_eq!(passes(&bundle_files, &with), Some(true), "{mutant:?} {suggestion:?}");
+                assert_eq!(passes(&mistaken(&bundle_files, &mutant), &with), Some(false), "{suggestion:?}");
             }
             Fate::Equivalent { .. } => assert_eq!(whole, Some(true), "{mutant:?}"),
             Fate::Invalid => assert_eq!(whole, None, "{mutant:?}"),
@@ -116,6 +127,79 @@ fn the_examples_tests_notice_every_mistake_that_changes_a_decision() {
         let is_same = matches!(fate, Fate::Equivalent { requests: 0 });
         assert_eq!(is_same, mutant.kind == MutantKind::EqualsToIn, "{mutant:?} {fate:?}");
     }
+}
+
+/// What becomes of the mistakes in one policy, where the tests ask for nothing that it is about: of each its words, and the
+/// suggested case, which was tried in the way that a person would try it.
+fn suggested(policy: &str, suite: &str) -> Vec<(String, Option<String>)> {
+    let bundle_files = with_policy(&format!(
+        "@id(\"health\") permit (principal, action == Action::\"GET /health\", resource);\n{policy}"
+    ));
+    let mut tests = SourceFiles::default();
+    tests.insert("tests/policies/suite.toml", suite);
+    let files = together(&bundle_files, &tests);
+    let bundle = Bundle::load(&bundle_files).unwrap_or_else(|errors| panic!("{errors}"));
+    let suites = Suites::load(&bundle, &files, false).unwrap_or_else(|errors| panic!("{:#?}", errors.errors));
+    let mutation = Mutation::new(&suites, &bundle, &files, suites.selected(&Filter::new(Vec::new())));
+    let mut found = Vec::new();
+    for mutant in mutation.mutants().unwrap().iter().filter(|mutant| mutant.policy == "p") {
+        let Fate::Survived { suggestion } = mutation.attempt(mutant) else { continue };
+        if let Some(suggestion) = &suggestion {
+            let with = with_case(&tests, suggestion);
+            assert_eq!(passes(&bundle_files, &with), Some(true), "{mutant:?} {suggestion:?}");
+            assert_eq!(passes(&mistaken(&bundle_files, mutant), &with), Some(false), "{suggestion:?}");
+        }
+        found.push((mutant.what.clone(), suggestion.map(|suggestion| suggestion.case())));
+    }
+    found
+}
+
+const HEALTH: &str = "[principal.u]\nissuer = \"acme-staff\"\nroles = [\"clerk\"]\n[[case]]\nname = \"health\"\n\
+                      principals = [\"u\"]\nrequests = [\"GET /health\"]\nexpect = \"allow\"\n";
+
+#[test]
+fn a_suggested_case_says_the_facts_that_it_depends_on() {
+    let policy = "@id(\"p\") permit (principal in Role::\"clerk\", action == Action::\"GET /orders\", resource)\n\
+                  when { context.http has source_ip && context.http.source_ip.isInRange(ip(\"203.0.113.0/24\")) };\n";
+    let found = suggested(policy, HEALTH);
+    let case = |what: &str| {
+        let one = found.iter().find(|(known, _)| known.contains(what));
+        one.unwrap_or_else(|| panic!("{what} in {found:#?}")).1.clone().unwrap_or_else(|| panic!("{what}"))
+    };
+    assert!(case("were not there").contains("facts      = { source_ip = \"203.0.113."), "{found:#?}");
+    let without = case("did not say `context.http.source_ip.isInRange");
+    assert!(without.contains("expect     = \"deny\""), "{without}");
+    // At night, too: the moment of a request is given where the policies read one.
+    let policy = "@id(\"p\") permit (principal in Role::\"clerk\", action == Action::\"GET /orders\", resource)\n\
+                  when { context.http has time && context.http.time < datetime(\"2027-01-01\") };\n";
+    let found = suggested(policy, HEALTH);
+    assert!(
+        found.iter().any(|(_, case)| case.as_ref().is_some_and(|case| case.contains("now        = 20"))),
+        "{found:#?}"
+    );
+}
+
+/// A comparison makes up its people; whom no issuer can vouch for is no example.
+#[test]
+fn a_case_that_does_not_do_what_it_is_for_is_not_suggested() {
+    let policy = "@id(\"p\") permit (principal, action == Action::\"GET /orders\", resource)\n\
+                  when { principal.issuer == \"https://nobody.example\" };\n";
+    let found = suggested(policy, HEALTH);
+    let of = |what: &str| {
+        found.iter().find(|(known, _)| known.contains(what)).unwrap_or_else(|| panic!("{what} in {found:#?}"))
+    };
+    assert_eq!(of("were not there").1, None);
+    assert!(of("did not say `principal.issuer").1.is_some());
+    // Names are those that are not taken.
+    let taken = HEALTH
+        .replace("principal.u]", "principal.somebody-new]")
+        .replace("\"u\"", "\"somebody-new\"")
+        .replace("\"health\"", "\"p decides about GET /orders\"");
+    let policy =
+        "@id(\"p\") permit (principal in Role::\"admin\", action == Action::\"GET /orders\", resource);\n";
+    let cases: Vec<String> = suggested(policy, &taken).into_iter().filter_map(|(_, case)| case).collect();
+    assert!(cases.iter().any(|case| case.starts_with("[principal.somebody-new-2]")), "{cases:#?}");
+    assert!(cases.iter().all(|case| !case.contains("= \"p decides about GET /orders\"")), "{cases:#?}");
 }
 
 /// The example with one policy.

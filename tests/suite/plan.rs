@@ -10,7 +10,7 @@ use cedar_gate::decision::Effect;
 use cedar_gate::entities::HttpFacts;
 use cedar_gate::path::RequestPath;
 use cedar_gate::tools::desk::{AskError, Desk, Target};
-use cedar_gate::tools::people::{Attributes, Person, named_tenants};
+use cedar_gate::tools::people::{Attributes, Held, KINDS, Person, named_tenants};
 use cedar_gate::tools::plan::{Effort, Plan, Side, Verdict};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -37,7 +37,7 @@ fn plan(old: &(Bundle, SourceFiles), new: &(Bundle, SourceFiles)) -> Plan {
 }
 
 fn as_side<'s>(name: &'s str, (bundle, files): &'s (Bundle, SourceFiles)) -> Side<'s> {
-    Side { name, bundle, files, version: None }
+    Side { name, bundle, files, version: None, held: &[] }
 }
 
 /// A line for each change, and one for each thing that was written otherwise.
@@ -131,7 +131,7 @@ fn each_kind_of_change_is_said() {
         ),
         (
             policy("\"archive-*\" }", "\"archive-*\" || context.params.orderId like \"archive-*\" }"),
-            vec!["~ policy archive-is-frozen", "same"],
+            vec!["~ policy archive-is-frozen: says the same in other words", "same"],
         ),
         (
             policy(
@@ -213,6 +213,51 @@ fn each_kind_of_change_is_said() {
     }
 }
 
+/// What a `has` guards, and what it is guarded by, in another order.
+#[test]
+fn the_order_of_a_condition_is_no_change_of_access() {
+    let policy = |condition: &str| {
+        format!(
+            "@id(\"p\") permit (principal is User, action == Action::\"GET /orders/{{orderId}}\", resource)\n{condition};\n"
+        )
+    };
+    let department = "principal.claims has department && principal.claims.department == \"a\"";
+    for (one, other, expected) in [
+        (
+            "when { context.params.orderId == principal.sub }".to_owned(),
+            "when { principal.sub == context.params.orderId }".to_owned(),
+            true,
+        ),
+        (
+            format!("when {{ {department} && context.params.orderId like \"x*\" }}"),
+            format!("when {{ context.params.orderId like \"x*\" && {department} }}"),
+            true,
+        ),
+        (
+            format!("when {{ {department} || context.path == \"/\" }}"),
+            format!("when {{ \"/\" == context.path || ({department}) }}"),
+            true,
+        ),
+        (
+            format!("when {{ {department} }} unless {{ context.path == principal.sub }}"),
+            format!("unless {{ principal.sub == context.path }} when {{ {department} }}"),
+            true,
+        ),
+        (
+            format!("when {{ {department} && (context.path == \"/\" || principal.sub == \"b\") }}"),
+            format!("when {{ {department} && context.path == \"/\" || principal.sub == \"b\" }}"),
+            false,
+        ),
+    ] {
+        let (old, new) = (side(files(&policy(&one))).unwrap(), side(files(&policy(&other))).unwrap());
+        let plan = plan(&old, &new);
+        let article = &plan.articles[0];
+        let is_in_other_words = article.detail == "says the same in other words";
+        assert_eq!((plan.is_exact(), is_in_other_words), (expected, expected), "{one} {other}");
+        assert_eq!(plan.verdict() == Verdict::Same, expected, "{one} {other}");
+    }
+}
+
 #[test]
 fn a_removed_operation_is_narrower_and_a_removed_role_takes_what_it_gave() {
     let without =
@@ -228,6 +273,88 @@ fn a_removed_operation_is_narrower_and_a_removed_role_takes_what_it_gave() {
     let found = said(example(), without);
     assert_eq!(found.last().unwrap(), "narrower");
     assert!(found.contains(&"narrower: DELETE /orders/{orderId}: admin, every role (not of globex): unless context.params.orderId like \"archive-*\" -> not served (by cases)".to_owned()), "{found:#?}");
+}
+
+/// Who has two roles can gain or lose what nobody with one of them does; where one of them tells of it, nothing more is
+/// said.
+#[test]
+fn roles_that_count_together_are_told_of_where_one_alone_does_not_explain_it() {
+    let policies = example();
+    let and = |text: &str| {
+        let mut files = policies.clone();
+        files.insert("policies/v1/more.cedar", text);
+        files
+    };
+    let both = "principal in Role::\"clerk\" && principal in Role::\"auditor\"";
+    let reports = "action == Action::\"GET /admin/reports\"";
+    let create = "action == Action::\"POST /orders\"";
+    let needs_both = format!("@id(\"p\") permit (principal, {reports}, resource) when {{ {both} }};\n");
+    let unless = format!(
+        "@id(\"p\") permit (principal in Role::\"clerk\", {reports}, resource) unless {{ principal in Role::\"auditor\" }};\n"
+    );
+    let clerks = format!("@id(\"p\") permit (principal in Role::\"clerk\", {reports}, resource);\n");
+    let no_auditor = format!("@id(\"q\") forbid (principal in Role::\"auditor\", {create}, resource);\n");
+    let in_part = format!(
+        "@id(\"p\") permit (principal in Role::\"clerk\", {reports}, resource) when {{ principal.sub == \"a\" }};\n\
+         @id(\"q\") permit (principal in Role::\"auditor\", {reports}, resource) when {{ principal.sub == \"b\" }};\n"
+    );
+    let names_both = format!(
+        "@id(\"r\") permit (principal, action == Action::\"GET /health\", resource) when {{ {both} }};\n"
+    );
+    for (old, new, expected) in [
+        (
+            "",
+            needs_both.as_str(),
+            &["wider: GET /admin/reports: User: auditor + clerk: deny -> allow (exact)", "wider"][..],
+        ),
+        (
+            &needs_both,
+            "",
+            &["narrower: GET /admin/reports: User: auditor + clerk: allow -> deny (exact)", "narrower"],
+        ),
+        (
+            &unless,
+            &clerks,
+            &["wider: GET /admin/reports: User: auditor + clerk: deny -> allow (exact)", "wider"],
+        ),
+        // Admins have both roles, and policies of their own.
+        (
+            &no_auditor,
+            "",
+            &[
+                "wider: POST /orders: admin, every role (not of globex): deny -> allow (exact)",
+                "wider: POST /orders: auditor + clerk (not of globex): deny -> allow (exact)",
+                "wider",
+            ],
+        ),
+        (
+            &names_both,
+            &format!("{names_both}{clerks}"),
+            &["wider: GET /admin/reports: User: clerk: deny -> allow (exact)", "wider"],
+        ),
+        (
+            &names_both,
+            &format!("{names_both}{in_part}"),
+            &[
+                "wider: GET /admin/reports: User: auditor: deny -> if principal.sub == \"b\" (by cases)",
+                "wider: GET /admin/reports: User: clerk: deny -> if principal.sub == \"a\" (by cases)",
+                "wider",
+            ],
+        ),
+        (
+            &format!("{names_both}{in_part}"),
+            &format!("{in_part}{names_both}{}", needs_both.replace("\"p\"", "\"s\"")),
+            &[
+                "wider: GET /admin/reports: User: auditor + clerk: if principal.sub == \"a\" || principal.sub == \"b\" -> allow (by cases)",
+                "wider",
+            ],
+        ),
+    ] {
+        let found = said(and(old), and(new));
+        let found: Vec<&str> =
+            found.iter().map(String::as_str).filter(|line| !line.contains(" policy ")).collect();
+        assert_eq!(found, expected, "{old} -> {new}");
+    }
 }
 
 /// What everyone is told about each request.
@@ -296,6 +423,42 @@ fn scopes() -> impl Strategy<Value = (String, String)> {
     })
 }
 
+/// Policies that name one role or two, some of them on both sides.
+fn of_two_roles() -> impl Strategy<Value = (String, String)> {
+    let policy = (
+        select(vec!["permit", "permit", "forbid"]),
+        select(vec![
+            "principal",
+            "principal in Role::\"clerk\"",
+            "principal in Role::\"x\"",
+            "principal is Client",
+        ]),
+        select(vec!["action", "action in Action::\"read\"", "action == Action::\"GET /health\""]),
+        select(vec![
+            "",
+            "when { principal in Role::\"clerk\" && principal in Role::\"x\" }",
+            "when { principal in Role::\"x\" && principal in Role::\"y\" }",
+            "when { principal in [Role::\"x\", Role::\"y\"] }",
+            "unless { principal in Role::\"x\" }",
+            "unless { principal in Role::\"y\" }",
+        ]),
+        0..3,
+    );
+    prop::collection::vec(policy, 1..6).prop_map(|policies| {
+        let (mut old, mut new) = (String::new(), String::new());
+        for (index, (effect, principal, action, condition, sides)) in policies.into_iter().enumerate() {
+            let text = format!("@id(\"p{index}\") {effect} ({principal}, {action}, resource) {condition};\n");
+            if sides != 1 {
+                old += &text;
+            }
+            if sides != 2 {
+                new += &text;
+            }
+        }
+        (old, new)
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
@@ -322,11 +485,52 @@ proptest! {
                 let (verb, path) = (Verb::from_str(verb).unwrap(), RequestPath::from_str(path).unwrap());
                 desks[0].route(Target::Method(&verb, &path)).unwrap().operation().name() == name
             });
-            let found: usize = changes().filter(|change| asked(&change.operation)).map(|change| change.people).sum();
+            // Roles together are another test's.
+            let alone = changes().filter(|change| asked(&change.operation) && !change.who.contains(" + "));
+            let found: usize = alone.map(|change| change.people).sum();
             let expected = cells.iter().filter(|(cell, ..)| *cell == widens).count();
             prop_assert_eq!(found, expected, "{:?}\n{:#?}", verdict, plan.stages[0].changes);
             prop_assert_eq!(changes().all(|change| change.examples.len() == 1), true);
         }
+    }
+
+    /// What becomes of one role, and of two that one policy names together, is told, of them or of one of them.
+    #[test]
+    fn what_two_roles_decide_is_found((old, new) in of_two_roles()) {
+        let roles = |policies: &str| {
+            let mut files = files(policies);
+            let before = files.text("policies/v1/roles.toml").unwrap().to_owned();
+            let more = "[x]\ndescription = \"X\"\n\n[y]\ndescription = \"Y\"\n";
+            files.insert("policies/v1/roles.toml", format!("{before}\n{more}"));
+            files
+        };
+        let (texts, Some(old), Some(new)) = ([old.clone(), new.clone()], side(roles(&old)), side(roles(&new))) else {
+            return Ok(());
+        };
+        let plan = plan(&old, &new);
+        prop_assert!(plan.is_exact());
+        let desks = [&old, &new].map(|(bundle, _)| Desk::new(bundle, None, None, None).unwrap());
+        let named = |line: &str, role: &str| line.contains(&format!("Role::\"{role}\""));
+        let pairs = [["clerk", "x"], ["clerk", "y"], ["x", "y"]].into_iter().filter(|pair| {
+            texts.iter().flat_map(|text| text.lines()).any(|line| pair.iter().all(|role| named(line, role)))
+        });
+        let held = pairs.map(|pair| Held::together(pair.map(str::to_owned)));
+        let held = held.chain(["clerk", "x", "y"].map(|role| Held::One(role.to_owned()))).chain([Held::Nothing]);
+        let people: Vec<Person> = held
+            .flat_map(|roles| KINDS.map(|kind| Person { kind, roles: roles.clone(), tenant: None }))
+            .collect();
+        let [before, after] = desks.each_ref().map(|desk| brute(desk, &people, &Attributes::new(), &HttpFacts::default()));
+        for (one, other) in before.iter().zip(&after) {
+            let verdict = match (one.2, other.2) {
+                (Effect::Deny, Effect::Allow) => Verdict::Wider,
+                (Effect::Allow, Effect::Deny) => Verdict::Narrower,
+                _ => continue,
+            };
+            let mut changes = plan.stages[0].changes.iter();
+            let is_said = changes.any(|change| change.operation == one.0 && change.verdict == verdict);
+            prop_assert!(is_said, "{} {}: {:#?}", one.0, people[one.1], plan.stages[0].changes);
+        }
+        prop_assert!(plan.stages[0].changes.iter().all(|change| change.examples.len() == 1));
     }
 
     /// With conditions: an example is what both sides say, and where they differ in a request the plan has either said so

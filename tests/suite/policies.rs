@@ -261,6 +261,56 @@ fn every_kind_of_api_is_asked_as_its_gateway_asks() {
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
 }
 
+/// A header that a policy reads is given or said to be absent, by its name or with all others; in whatever case it is
+/// written.
+#[test]
+fn a_header_is_said_by_its_name() {
+    let mut files = example();
+    let vocabulary = files.text("schema/gateway.cedarschema").unwrap();
+    let with_headers = vocabulary.replace(
+        "  time?: datetime,",
+        "  time?: datetime,\n  headers?: { \"x-office\"?: String, \"x-b\"?: String },",
+    );
+    files.insert("schema/gateway.cedarschema", with_headers);
+    files.insert(
+        "policies/v1/office.cedar",
+        "@id(\"at-work\") permit (principal, action == Action::\"GET /admin/reports\", resource)\n\
+         when { context.http has headers && context.http.headers has \"x-office\" };\n",
+    );
+    let bundle = Bundle::load(&files).unwrap_or_else(|errors| panic!("{errors}"));
+    files.insert("tests/policies/principals.toml", PRINCIPALS);
+    let unsaid = "policy `at-work` reads `context.http.headers.x-office`, and case `x` does not say it";
+    for (facts, expect, error) in [
+        ("", "deny", Some(unsaid)),
+        ("headers = { x-b = \"1\" }", "deny", Some(unsaid)),
+        ("absent = [\"headers.x-b\"]", "deny", Some(unsaid)),
+        ("headers = { X-Office = \"1\" }", "allow", None),
+        ("absent = [\"headers\"]", "deny", None),
+        ("absent = [\"headers.X-Office\"]", "deny", None),
+        ("headers = { X-B = \"1\" }, absent = [\"headers.x-office\"]", "deny", None),
+        ("headers = { x-b = \"1\" }, absent = [\"headers\"]", "deny", Some("`headers` is given and absent")),
+        (
+            "absent = [\"headers.x-c\"]",
+            "deny",
+            Some("the schema's `Http` has no `headers.x-c`, so no policy can read it"),
+        ),
+    ] {
+        let text = format!(
+            "[[case]]\nname = \"x\"\nprincipals = [\"clara\"]\nrequests = [\"GET /admin/reports\"]\n\
+             expect = \"{expect}\"\nfacts = {{ {facts} }}\n"
+        );
+        files.insert("tests/policies/x.toml", text);
+        let messages = match Suites::load(&bundle, &files, false) {
+            Ok(suites) => {
+                assert!(run(&suites).is_ok(), "{facts}");
+                Vec::new()
+            }
+            Err(errors) => errors.errors.into_iter().map(|error| error.message).collect(),
+        };
+        assert_eq!(messages.first().map(String::as_str), error, "{facts}: {messages:?}");
+    }
+}
+
 /// Names that mean something in XML, TAP, GitHub's commands and Markdown are names in all of them.
 #[test]
 fn no_name_breaks_a_report() {

@@ -184,7 +184,7 @@ fn is_role(glob: &Glob, person: &Person) -> bool {
         Held::Nothing => glob.matches("none"),
         Held::One(role) => glob.matches(role),
         Held::Everything => glob.matches("all"),
-        Held::Named { name, .. } => glob.matches(name),
+        Held::Together { name, .. } | Held::Named { name, .. } => glob.matches(name),
     }
 }
 

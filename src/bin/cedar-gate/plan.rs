@@ -13,6 +13,7 @@ use owo_colors::OwoColorize;
 
 use crate::format::{FormatName, Known};
 use crate::shell::{self, Answer, Failure};
+use crate::tested;
 
 use self::report::{Report, markdown, text};
 
@@ -44,9 +45,11 @@ First what was written: policies by their @id (layout, comments and order do not
 operations, issuers. Then what it makes of access, for the same people as in `cedar-gate
 matrix`: each operation that some may do more with, then less, with the condition before and
 after, and a request that both sides were asked. allow to deny and deny to allow are exact.
-Where conditions differ, requests are made of the values that they name and decided by both
-sides; what is found is certain, that nothing is found is no proof, and the plan says how many
-cells that concerns.
+Where conditions differ in more than their order, requests are made of the values that they
+name and decided by both sides; what is found is certain, that nothing is found is no proof, and
+the plan says how many cells that concerns. Roles that a policy of either side names together,
+or a principal of tests/policies/principals.toml holds together, are compared too, and shown
+(`auditor + clerk`) where what each of them may do alone does not explain it.
 
 The verdict is one of same, narrower, wider, both. An issuer whose file says something else
 counts as both: whose tokens are believed is not compared.
@@ -95,6 +98,8 @@ struct Read {
     bundle: Bundle,
     files: SourceFiles,
     version: Option<String>,
+    /// The roles that principals of the tests hold together.
+    held: Vec<Vec<String>>,
 }
 
 pub(crate) fn run(root: &Path, form: Form, args: &Args) -> Result<Answer, Failure> {
@@ -135,12 +140,14 @@ impl Read {
             && files.folders_in("policies/").any(|folder| folder == name && folder != "issuers")
         {
             let (bundle, files) = loaded(files.clone(), name)?;
-            return Ok(Self { name: name.to_owned(), bundle, files, version: Some(name.to_owned()) });
+            let (held, version) = (held(&bundle, root)?, Some(name.to_owned()));
+            return Ok(Self { name: name.to_owned(), bundle, files, version, held });
         }
         let folder = Path::new(name);
         if folder.is_dir() {
             let (bundle, files) = loaded(shell::read_files(folder)?, name)?;
-            return Ok(Self { name: name.to_owned(), bundle, files, version: None });
+            let held = held(&bundle, folder)?;
+            return Ok(Self { name: name.to_owned(), bundle, files, version: None, held });
         }
         if revision::is_known(root, name) {
             return Self::revision(root, name);
@@ -161,17 +168,29 @@ impl Read {
     /// The bundle as it stands.
     fn here(root: &Path) -> Result<Self, Failure> {
         let (bundle, files) = loaded(shell::read_files(root)?, &root.display().to_string())?;
-        Ok(Self { name: "the files here".to_owned(), bundle, files, version: None })
+        let held = held(&bundle, root)?;
+        Ok(Self { name: "the files here".to_owned(), bundle, files, version: None, held })
     }
 
     fn revision(root: &Path, revision: &str) -> Result<Self, Failure> {
         let (bundle, files) = loaded(revision::read(root, revision)?, revision)?;
-        Ok(Self { name: revision.to_owned(), bundle, files, version: None })
+        Ok(Self { name: revision.to_owned(), bundle, files, version: None, held: Vec::new() })
     }
 
     fn side(&self) -> Side<'_> {
-        Side { name: &self.name, bundle: &self.bundle, files: &self.files, version: self.version.as_deref() }
+        let version = self.version.as_deref();
+        Side { name: &self.name, bundle: &self.bundle, files: &self.files, version, held: &self.held }
     }
+}
+
+/// The roles that principals of the tests in a folder hold together. Tests that do not fit are no reason for no plan.
+fn held(bundle: &Bundle, folder: &Path) -> Result<Vec<Vec<String>>, Failure> {
+    let principals = tested::principals(bundle, folder, shell::now()?).unwrap_or_else(|failure| {
+        shell::report(&failure);
+        Vec::new()
+    });
+    let roles = principals.into_iter().filter_map(|(_, verified)| Some(verified.ok()?.roles().to_vec()));
+    Ok(roles.filter(|roles| roles.len() > 1).collect())
 }
 
 fn loaded(files: SourceFiles, name: &str) -> Result<(Bundle, SourceFiles), Failure> {

@@ -50,6 +50,9 @@ A suite is a file in tests/policies, beside the bundle's policies and schema:
 Principals are claim sets, signed as their issuer would by keys that are made for the run, and
 verified by the authorizer's own rules. A name that does not exist, a request that no route serves,
 a case about nobody, two cases that contradict each other: each is an error, and nothing is run.
+So is a decision that depends on a fact which nobody gives: write now = 2026-11-21T10:00:00Z or
+facts = { source_ip = \"203.0.113.7\" } in [suite] or in the case, facts = { absent = [\"source_ip\"] }
+for a request without one. An event carries its own facts.
 JSON files in tests/policies are read as `cedar run-tests` reads them.
 
 Exit codes: 0 all passed, 1 a test failed, 2 the tests could not be run, or none was selected.

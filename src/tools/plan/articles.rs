@@ -9,6 +9,7 @@ use crate::bundle::source::SourceFiles;
 use crate::jose::TrustedIssuer;
 use crate::route::Operation;
 
+use super::super::condition::ReadPolicy;
 use super::{Side, Verdict};
 
 /// Something that is not as it was.
@@ -188,6 +189,9 @@ fn policies(
                     articles.push(article(Sign::Changed).saying(format!("{} alone", changed.join(", "))));
                 }
             }
+            (Some(one), Some(other)) if same_in_other_words(one, other) => {
+                articles.push(article(Sign::Changed).saying("says the same in other words"));
+            }
             (Some(_), Some(_)) => articles.push(article(Sign::Changed)),
         }
     }
@@ -195,7 +199,7 @@ fn policies(
 }
 
 /// Whether two policies say the same, however they are laid out and annotated.
-fn same(one: &cedar::Policy, other: &cedar::Policy) -> bool {
+pub(super) fn same(one: &cedar::Policy, other: &cedar::Policy) -> bool {
     let (Ok(one_tree), Ok(other_tree)) = (one.to_pst(), other.to_pst()) else { return false };
     let (one_body, other_body) = (one_tree.body(), other_tree.body());
     one.effect() == other.effect()
@@ -203,6 +207,17 @@ fn same(one: &cedar::Policy, other: &cedar::Policy) -> bool {
         && one_body.action == other_body.action
         && one_body.resource == other_body.resource
         && one_body.clauses() == other_body.clauses()
+}
+
+/// Whether two policies with the same scope have conditions that differ in their order alone, or say a thing twice.
+fn same_in_other_words(one: &cedar::Policy, other: &cedar::Policy) -> bool {
+    let scope = |policy: &cedar::Policy| {
+        (policy.principal_constraint(), policy.action_constraint(), policy.resource_constraint())
+    };
+    let (Some(before), Some(after)) = (ReadPolicy::new(one), ReadPolicy::new(other)) else { return false };
+    one.effect() == other.effect()
+        && scope(one) == scope(other)
+        && before.condition().says_the_same(after.condition())
 }
 
 fn text(files: &SourceFiles, version: &PolicyVersion, id: &str) -> Option<String> {

@@ -10,9 +10,10 @@ use crate::route::{Operation, OperationId, Segment, TemplateKind};
 use super::super::cases::{Case, Cases};
 use super::super::condition::Condition;
 use super::super::desk::{AskError, Desk, Target};
-use super::super::matrix::{Cell, Matrix, May, who};
-use super::super::people::{Person, named_tenants};
-use super::{Effort, PlanError, Verdict};
+use super::super::matrix::{Cell, Matrix, May, Part, Row, who};
+use super::super::people::{Held, Person, named_tenants};
+use super::together::RoleSets;
+use super::{Effort, PlanError, Side, Verdict};
 
 /// Some people may do something with an operation that they might not before, or the other way round.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct Compared {
     pub requests: usize,
     /// The cells that were compared by requests and showed no difference, which is no proof: operation and people.
     pub alike_as_far_as_seen: usize,
+    /// Roles that are named together and were not looked at, because there were too many.
+    pub role_sets_left_out: usize,
 }
 
 /// A side: its name, its stage, and who may do what in it.
@@ -80,26 +83,35 @@ struct Board<'d, 'b> {
 
 /// Compares two stages.
 pub(super) fn compare(
-    (old_name, old): (&str, &Desk<'_>),
-    (new_name, new): (&str, &Desk<'_>),
+    (old_side, old): (Side<'_>, &Desk<'_>),
+    (new_side, new): (Side<'_>, &Desk<'_>),
     effort: Effort,
 ) -> Result<(Vec<Change>, Compared), PlanError> {
     let roles: BTreeSet<&str> = old.version().roles.names().chain(new.version().roles.names()).collect();
     let tenants: BTreeSet<String> =
         named_tenants(old.version()).into_iter().chain(named_tenants(new.version())).collect();
-    let people = Person::all(roles, tenants);
+    let together = RoleSets::new([old.version(), new.version()], [old_side.held, new_side.held]);
+    let mut people = Person::all(roles, tenants.clone());
+    let alone = people.len();
+    people.extend(together.people(&tenants));
     let board = |name: &str, desk| match Matrix::new(desk, people.clone(), &|_| true) {
         Ok(matrix) => Ok(Board { desk, matrix }),
         Err(error) => Err(PlanError::Matrix { side: name.to_owned(), error }),
     };
-    let (old, new) = (board(old_name, old)?, board(new_name, new)?);
-    let groups = groups(&old, &new);
+    let (old, new) = (board(old_side.name, old)?, board(new_side.name, new)?);
+    let singles = singles(&people, alone);
+    let mut groups = groups(&old, &new, alone);
+    groups.iter_mut().for_each(|group| group.leave_out_alike(&singles));
+    groups.retain(|group| !group.people.is_empty());
     let searched = groups.iter().filter(|group| group.is_open()).count();
     let each = effort.each.min(effort.all / searched.max(1)).max(1);
     let mut compared =
         Compared { cells: groups.iter().map(|group| group.people.len()).sum(), ..Compared::default() };
+    compared.role_sets_left_out = together.left_out;
     let mut changes: Vec<Change> = Vec::new();
-    for group in &groups {
+    // What becomes of the single roles, operation by operation: their groups come first.
+    let mut verdicts: HashMap<(usize, usize), Verdict> = HashMap::new();
+    for group in &mut groups {
         let Some(found) = group.compare(&old, &new, each) else { continue };
         if group.is_open() {
             compared.by_cases += group.people.len();
@@ -107,8 +119,23 @@ pub(super) fn compare(
             compared.alike_as_far_as_seen +=
                 if found.verdict == Verdict::Same { group.people.len() } else { 0 };
         }
-        if found.verdict != Verdict::Same {
-            changes.push(group.change(&people, found));
+        if found.verdict == Verdict::Same {
+            continue;
+        }
+        if !group.is_together {
+            verdicts.extend(group.people.iter().map(|person| ((group.number, *person), found.verdict)));
+            changes.push(group.change(people.get(..alone).unwrap_or_default(), 0, found));
+            continue;
+        }
+        let told = group.people.first().copied();
+        group.leave_out_explained(&singles, &verdicts, found.verdict);
+        // An example is about somebody who is told of.
+        let found = match group.people.first().copied() == told {
+            true => Some(found),
+            false => group.compare(&old, &new, each),
+        };
+        if let (Some(found), false) = (found, group.people.is_empty()) {
+            changes.push(group.change(people.get(alone..).unwrap_or_default(), alone, found));
         }
     }
     let order = |verdict: Verdict| match verdict {
@@ -124,9 +151,14 @@ pub(super) fn compare(
 
 /// People whose cells of an operation are the same before, and the same after.
 struct Group<'m> {
+    /// The operation's number, the same for all its groups.
+    number: usize,
     operation: &'m Operation,
+    rows: [Option<&'m Row>; 2],
     cells: [Option<&'m Cell>; 2],
     people: Vec<usize>,
+    /// Whether they hold roles together.
+    is_together: bool,
     route: SameRoute,
 }
 
@@ -148,7 +180,20 @@ struct Found {
     examples: Vec<Example>,
 }
 
-fn groups<'m>(old: &'m Board<'_, 'm>, new: &'m Board<'_, 'm>) -> Vec<Group<'m>> {
+/// Of each of the people who hold roles together, those who hold one of them or none, of their kind and tenant.
+fn singles(people: &[Person], alone: usize) -> HashMap<usize, Vec<usize>> {
+    let known: HashMap<&Person, usize> = people.iter().take(alone).zip(0..).collect();
+    let together = people.iter().enumerate().skip(alone);
+    let of = |person: &Person| {
+        let Held::Together { roles, .. } = &person.roles else { return Vec::new() };
+        let held = roles.iter().map(|role| Held::One(role.clone())).chain([Held::Nothing]);
+        let single = held.map(|roles| Person { roles, ..person.clone() });
+        single.filter_map(|single| known.get(&single).copied()).collect()
+    };
+    together.map(|(index, person)| (index, of(person))).collect()
+}
+
+fn groups<'m>(old: &'m Board<'_, 'm>, new: &'m Board<'_, 'm>, alone: usize) -> Vec<Group<'m>> {
     let shaped: HashMap<(Option<&str>, String), OperationId> =
         old.desk.operations().iter().map(|operation| (shape(operation), operation.id())).collect();
     let mut taken: BTreeSet<OperationId> = BTreeSet::new();
@@ -164,33 +209,45 @@ fn groups<'m>(old: &'m Board<'_, 'm>, new: &'m Board<'_, 'm>) -> Vec<Group<'m>> 
             Some(_) => SameRoute::Requests,
             None => SameRoute::Some,
         };
-        group_row(operation, [row, new.matrix.row(operation.id())], route, &mut groups);
+        group_row(operation, [row, new.matrix.row(operation.id())], route, alone, &mut groups);
     }
     for operation in old.desk.operations().iter().filter(|operation| !taken.contains(&operation.id())) {
         let row = served_by(operation, new.desk).and_then(|after| new.matrix.row(after));
-        group_row(operation, [old.matrix.row(operation.id()), row], SameRoute::Some, &mut groups);
+        group_row(operation, [old.matrix.row(operation.id()), row], SameRoute::Some, alone, &mut groups);
     }
     groups
 }
 
 fn group_row<'m>(
     operation: &'m Operation,
-    rows: [Option<&'m super::super::matrix::Row>; 2],
+    rows: [Option<&'m Row>; 2],
     route: SameRoute,
+    alone: usize,
     groups: &mut Vec<Group<'m>>,
 ) {
+    let number = groups.last().map_or(0, |group| group.number + 1);
     let people = rows.iter().flatten().map(|row| row.cells().count()).max().unwrap_or_default();
-    let mut known: BTreeMap<[Option<usize>; 2], Group<'m>> = BTreeMap::new();
+    let mut known: BTreeMap<(bool, [Option<usize>; 2]), Group<'m>> = BTreeMap::new();
     for person in 0..people {
-        let key = rows.map(|row| row.and_then(|row| row.index(person)));
+        let is_together = person >= alone;
         let cells = rows.map(|row| row.and_then(|row| row.cell(person)));
-        known
-            .entry(key)
-            .or_insert_with(|| Group { operation, cells, people: Vec::new(), route })
-            .people
-            .push(person);
+        let group = known.entry((is_together, indices(rows, person))).or_insert_with(|| Group {
+            number,
+            operation,
+            rows,
+            cells,
+            people: Vec::new(),
+            is_together,
+            route,
+        });
+        group.people.push(person);
     }
     groups.extend(known.into_values());
+}
+
+/// Which of the different cells of each side somebody's are.
+fn indices(rows: [Option<&Row>; 2], person: usize) -> [Option<usize>; 2] {
+    rows.map(|row| row.and_then(|row| row.index(person)))
 }
 
 /// Verb and template, whatever the parameters are called.
@@ -242,8 +299,40 @@ impl Group<'_> {
             [May::Always, May::Never] | [May::Never, May::Always] => {
                 self.route == SameRoute::Some && self.is_served_by_both()
             }
-            [one, other] => one != other || self.route != SameRoute::Template,
+            [one, other] => self.route != SameRoute::Template || !one.says_the_same(other),
         }
+    }
+
+    /// Leaves out whose cells are those of one of their single roles, before and after.
+    fn leave_out_alike(&mut self, singles: &HashMap<usize, Vec<usize>>) {
+        let rows = self.rows;
+        self.people.retain(|person| {
+            let of = singles.get(person).into_iter().flatten();
+            !of.clone().any(|single| indices(rows, *single) == indices(rows, *person))
+        });
+    }
+
+    /// Leaves out those of whom the same policies speak as of their single roles, where these tell of the change already.
+    fn leave_out_explained(
+        &mut self,
+        singles: &HashMap<usize, Vec<usize>>,
+        verdicts: &HashMap<(usize, usize), Verdict>,
+        verdict: Verdict,
+    ) {
+        let (rows, number) = (self.rows, self.number);
+        self.people.retain(|person| {
+            let Some(singles) = singles.get(person) else { return true };
+            let of_singles = singles.iter().filter_map(|single| verdicts.get(&(number, *single)).copied());
+            let is_told = matches!(of_singles.fold(Verdict::Same, Verdict::and), told if told == verdict || told == Verdict::Both);
+            let speaks_alike = rows.into_iter().flatten().all(|row| {
+                let cells: Vec<&Cell> = singles.iter().filter_map(|single| row.cell(*single)).collect();
+                row.cell(*person).is_some_and(|cell| {
+                    consists_of(&cell.permits, cells.iter().map(|cell| cell.permits.as_slice()))
+                        && consists_of(&cell.forbids, cells.iter().map(|cell| cell.forbids.as_slice()))
+                })
+            });
+            !(is_told && speaks_alike)
+        });
     }
 
     fn is_served_by_both(&self) -> bool {
@@ -253,13 +342,11 @@ impl Group<'_> {
     /// `None` where nothing differs.
     fn compare(&self, old: &Board<'_, '_>, new: &Board<'_, '_>, most: usize) -> Option<Found> {
         let [before, after] = self.may();
-        if before == after && !self.is_open() {
-            return None;
-        }
-        let certain = match (before, after) {
-            (May::Never, May::Always) if !self.is_open() => Some(Verdict::Wider),
-            (May::Always, May::Never) if !self.is_open() => Some(Verdict::Narrower),
-            _ => None,
+        let certain = match (before, after, self.is_open()) {
+            (May::Never, May::Always, false) => Some(Verdict::Wider),
+            (May::Always, May::Never, false) => Some(Verdict::Narrower),
+            (_, _, false) => return None,
+            (_, _, true) => None,
         };
         // What one side never allows can only widen, and so on.
         let (can_widen, can_narrow) =
@@ -305,7 +392,9 @@ impl Group<'_> {
         Some(Found { verdict: certain.unwrap_or(seen), cases: tried, examples })
     }
 
-    fn change(&self, people: &[Person], found: Found) -> Change {
+    /// `people` are those of their sort, of whom the first has the number `from`.
+    fn change(&self, people: &[Person], from: usize, found: Found) -> Change {
+        let some: Vec<usize> = self.people.iter().filter_map(|person| person.checked_sub(from)).collect();
         let deciding = self.cells.map(|cell| {
             let deciding = cell.map(Cell::deciding).unwrap_or_default();
             deciding.into_iter().map(str::to_owned).collect()
@@ -314,7 +403,7 @@ impl Group<'_> {
             self.cells.map(|cell| cell.map_or_else(|| "not served".to_owned(), |cell| cell.may.to_string()));
         Change {
             operation: self.operation.name().to_owned(),
-            who: who(people, &self.people, true),
+            who: who(people, &some, !self.is_together),
             people: self.people.len(),
             verdict: found.verdict,
             may,
@@ -323,6 +412,13 @@ impl Group<'_> {
             examples: found.examples,
         }
     }
+}
+
+/// Whether some policies are those of others together, each under a condition that one of them has.
+fn consists_of<'p>(parts: &[Part], of: impl Iterator<Item = &'p [Part]>) -> bool {
+    let of: Vec<&Part> = of.flatten().collect();
+    parts.iter().all(|part| of.contains(&part))
+        && of.iter().all(|one| parts.iter().any(|part| part.policy == one.policy))
 }
 
 /// What a stage says to a case; `None` where the request cannot be made.

@@ -262,6 +262,11 @@ impl<'c, 'b> Callers<'c, 'b> {
         self.callers
     }
 
+    /// What the authorizer makes of a caller's token; `None` where it is not believed.
+    pub(super) fn verified(&self, caller: usize) -> Option<&VerifiedClaims> {
+        self.callers.get(caller)?.verified.as_ref().ok()
+    }
+
     /// The principal as a case has it: with what the case changes of its token, at the case's moment.
     pub(super) fn caller(
         &mut self,

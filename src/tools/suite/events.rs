@@ -43,7 +43,8 @@ pub(super) fn of_request(desk: &Desk<'_>, request: &Request, facts: &FactsFile) 
         Some((verb, path)) => (verb.as_str(), path.as_str()),
         None => ("GET", ""),
     };
-    let address = facts.source_ip.as_deref().unwrap_or(ADDRESS);
+    let is_absent = facts.absent.iter().any(|name| name == "source_ip");
+    let address = facts.source_ip.as_deref().or((!is_absent).then_some(ADDRESS));
     let certificate =
         facts.client_cert_subject.as_ref().map(|subject| json!({ "clientCert": { "subjectDN": subject } }));
     let mut event = match api.kind {

@@ -9,6 +9,7 @@ use similar::TextDiff;
 use toml::Value;
 
 use super::problems::quoted;
+use super::requests::Request;
 
 /// What a test expects.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +18,20 @@ pub(super) struct Expected {
     /// Why that is expected, where the case does not say so itself.
     pub(super) since: Option<&'static str>,
     pub(super) because: Option<Because>,
-    /// ARNs and how people write them, and whether the document is to allow them.
-    pub(super) document: Vec<(String, String, bool)>,
+    pub(super) document: Vec<Stated>,
     pub(super) context: Map<String, Json>,
     pub(super) response: Option<Wished>,
     /// How many policies fail (`cedar run-tests`).
     pub(super) errors: Option<usize>,
+}
+
+/// What the answer's document is expected to say of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Stated {
+    pub(super) arn: String,
+    pub(super) request: Request,
+    /// Whether it allows it.
+    pub(super) covered: bool,
 }
 
 /// A response that is expected as a whole.
@@ -237,15 +246,15 @@ impl Expected {
         if !self.document.is_empty() {
             let allows =
                 |arn: &str| got.response.as_ref().and_then(|response| (reading.allows)(response, arn));
-            for (arn, request, expected) in &self.document {
+            for Stated { arn, request, covered } in &self.document {
                 let in_words = |allows: bool| match allows {
-                    true => format!("covers {request}"),
-                    false => format!("does not cover {request}"),
+                    true => format!("covers {}", request.text),
+                    false => format!("does not cover {}", request.text),
                 };
                 match allows(arn) {
-                    Some(allows) if allows == *expected => {}
-                    Some(allows) => add("document", in_words(*expected), in_words(allows), None),
-                    None => add("document", in_words(*expected), "no document".to_owned(), None),
+                    Some(allows) if allows == *covered => {}
+                    Some(allows) => add("document", in_words(*covered), in_words(allows), None),
+                    None => add("document", in_words(*covered), "no document".to_owned(), None),
                 }
             }
         }

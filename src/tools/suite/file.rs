@@ -124,4 +124,7 @@ pub(super) struct FactsFile {
     pub(super) query: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) stage_variables: BTreeMap<String, String>,
+    /// What the request is without, by name: `source_ip`, `headers.x-a`, `headers`.
+    #[serde(default)]
+    pub(super) absent: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! From files to tests: every name is looked up, and whatever could make a test pass by mistake is an error.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -25,10 +25,11 @@ use crate::tools::claimant::Claimant;
 use crate::tools::desk::{Desk, DeskError};
 
 use super::callers::{Callers, Declared, Known, PRINCIPALS, json, json_object};
-use super::expect::{self, Because, Expected, Statements, Wanted, Wished};
+use super::expect::{self, Because, Expected, Stated, Statements, Wanted, Wished};
 use super::file::{CaseFile, DocumentFile, FactsFile, PrincipalsFile, SuiteFile, Written};
 use super::problems::{Problems, meant, meant_key, meant_or_known};
 use super::requests::{Closeness, Entry, Request, Values, entries, operations};
+use super::unsaid::{LISTS, Readers};
 use super::{Case, FOLDER, Question, Suite, Suites, Test, cedar_tests, events};
 
 /// The moment of a test where its suite says none: 2030-01-01T00:00:00Z. No policy of such a test reads the time.
@@ -74,6 +75,7 @@ impl<'b> Suites<'b> {
             callers: Callers::new(bundle, &claimant),
             desks: Vec::new(),
             times: HashMap::new(),
+            readers: HashMap::new(),
             authorizers: Vec::new(),
             suites: Vec::new(),
             tests: Vec::new(),
@@ -105,6 +107,8 @@ struct Loader<'l, 'b, 'f> {
     desks: Vec<Desk<'b>>,
     /// Of a desk, the policy that reads the time for an operation.
     times: HashMap<(usize, OperationId), Option<String>>,
+    /// Of a desk, the policies that read other volatile facts for an operation.
+    readers: HashMap<(usize, OperationId), Option<Readers>>,
     /// By the version that they were made for; without one, as versions.toml has it.
     authorizers: Vec<(Option<String>, Authorizer)>,
     suites: Vec<Suite>,
@@ -354,6 +358,7 @@ impl<'b> Loader<'_, 'b, '_> {
             let message = format!("the schema's `Http` has no `{name}`, so no policy can read it");
             self.problems.error(file, Some(span.clone()), message, help);
         }
+        self.check_absent(file, span.clone(), facts);
         let source_ip: Option<IpAddr> = facts.source_ip.as_ref().and_then(|text| match text.parse() {
             Ok(address) => Some(address),
             Err(_) => {
@@ -374,6 +379,41 @@ impl<'b> Loader<'_, 'b, '_> {
             headers,
             query,
             stage_variables,
+        }
+    }
+
+    /// What is said to be absent could be there, and is not given.
+    fn check_absent(&mut self, file: &str, span: Range<usize>, facts: &FactsFile) {
+        let shape = &self.bundle.vocabulary().http;
+        let one = [("source_ip", shape.source_ip), ("client_cert_subject", shape.client_cert_subject)];
+        let one = one.into_iter().filter(|(_, is_declared)| *is_declared).map(|(name, _)| name.to_owned());
+        let lists = LISTS.iter().zip([&shape.headers, &shape.query, &shape.stage_variables]);
+        let of_lists = lists.filter(|(_, members)| !members.is_empty()).flat_map(|(list, members)| {
+            let members = members.iter().map(move |name| format!("{list}.{name}"));
+            std::iter::once((*list).to_owned()).chain(members)
+        });
+        let declared: Vec<String> = one.chain(of_lists).collect();
+        let one = [("source_ip", &facts.source_ip), ("client_cert_subject", &facts.client_cert_subject)];
+        let mut given: BTreeSet<String> =
+            one.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name.to_owned()).collect();
+        for (list, members) in LISTS.iter().zip([&facts.headers, &facts.query, &facts.stage_variables]) {
+            given.extend((!members.is_empty()).then(|| (*list).to_owned()));
+            given.extend(members.keys().map(|name| as_declared(&format!("{list}.{name}"))));
+        }
+        for name in &facts.absent {
+            let known = as_declared(name);
+            let (message, help) = match (declared.contains(&known), given.contains(&known)) {
+                (true, false) => continue,
+                (true, true) => (format!("`{name}` is given and absent"), "remove one".to_owned()),
+                (false, _) if name == "time" => {
+                    (format!("`{name}` is never absent"), "write now = 2026-11-21T10:00:00Z".to_owned())
+                }
+                (false, _) => (
+                    format!("the schema's `Http` has no `{name}`, so no policy can read it"),
+                    meant_or_known(name, declared.iter().map(String::as_str)),
+                ),
+            };
+            self.problems.error(file, Some(span.clone()), message, help);
         }
     }
 
@@ -795,7 +835,7 @@ impl<'b> Loader<'_, 'b, '_> {
         written: &Spanned<DocumentFile>,
         desk: usize,
         setting: &Setting,
-    ) -> Vec<(String, String, bool)> {
+    ) -> Vec<Stated> {
         let Some(desk) = self.desks.get(desk) else { return Vec::new() };
         let (file, span) = (frame.file, Some(written.span()));
         let DocumentFile { covers, not } = written.get_ref();
@@ -816,8 +856,8 @@ impl<'b> Loader<'_, 'b, '_> {
         }
         let mut values = Values::default();
         values.add_written(desk, file, frame.params, &mut self.problems);
-        let mut found = Vec::new();
-        for (list, is_covered) in [(covers, true), (not, false)] {
+        let mut found: Vec<Stated> = Vec::new();
+        for (list, covered) in [(covers, true), (not, false)] {
             for entry in entries(desk, file, list, &mut self.problems) {
                 let requests = match entry {
                     Entry::Request(request) | Entry::Form(_, _, request) => vec![request],
@@ -828,15 +868,12 @@ impl<'b> Loader<'_, 'b, '_> {
                 };
                 for request in requests {
                     let arn = events::arn(desk, &request);
-                    if found
-                        .iter()
-                        .any(|(known, _, said): &(String, String, bool)| *known == arn && *said != is_covered)
-                    {
+                    if found.iter().any(|known| known.arn == arn && known.covered != covered) {
                         let message =
                             format!("case `{}`: `{}` is both covered and not", setting.name, request.text);
                         self.problems.error(file, Some(written.span()), message, "remove one".to_owned());
                     }
-                    found.push((arn, request.text, is_covered));
+                    found.push(Stated { arn, request, covered });
                 }
             }
         }
@@ -853,6 +890,7 @@ impl<'b> Loader<'_, 'b, '_> {
         }
         let facts = self.http_facts(frame.file, setting.name_span.clone(), setting);
         let facts_key = format!("{facts:?}");
+        self.says_facts(frame, setting, request, &facts, expected);
         let by_event = !expected.document.is_empty() || !expected.context.is_empty();
         for (name, caller) in &setting.callers {
             let Some(caller) = *caller else { continue };
@@ -923,6 +961,44 @@ impl<'b> Loader<'_, 'b, '_> {
         let message = format!("policy `{policy}` reads the time, and case `{}` says no moment", setting.name);
         let help = "write now = 2026-11-21T10:00:00Z in [suite] or in the case, so that it decides the same tomorrow";
         self.problems.error(frame.file, Some(setting.name_span.clone()), message, help.to_owned());
+    }
+
+    /// A fact on which a decision depends is given, or said to be absent.
+    fn says_facts(
+        &mut self,
+        frame: &Frame<'_>,
+        setting: &Setting,
+        request: &Request,
+        facts: &HttpFacts,
+        expected: &Expected,
+    ) {
+        let Some(desk) = self.desks.get(frame.desk) else { return };
+        let files = self.files;
+        let readers = self.readers.entry((frame.desk, request.operation));
+        let Some(readers) = readers.or_insert_with(|| Readers::of(desk, request.operation, files)) else {
+            return;
+        };
+        let absent: BTreeSet<String> = setting.facts.absent.iter().map(|name| as_declared(name)).collect();
+        let is_told = expected.because.is_some() || !expected.context.is_empty();
+        let claims = setting.callers.iter().filter_map(|(_, caller)| self.callers.verified((*caller)?));
+        let principals = claims.filter_map(|claims| desk.factory().principal(claims).ok());
+        let asked = principals.filter_map(|one| desk.ask(&one, request.target(), facts.clone()).ok());
+        let unsaid: BTreeSet<_> = asked.flat_map(|asked| readers.unsaid(&asked, &absent, is_told)).collect();
+        for (policy, fact) in unsaid {
+            let message = format!(
+                "policy `{policy}` reads `context.http.{fact}`, and case `{}` does not say it",
+                setting.name
+            );
+            let example = match fact.split_once('.') {
+                Some((list, member)) => format!("{list} = {{ {member:?} = \"…\" }}"),
+                None if LISTS.contains(&fact.as_str()) => format!("{fact} = {{ … }}"),
+                None => format!("{fact} = \"…\""),
+            };
+            let help = format!(
+                "write facts = {{ {example} }} in [suite] or in the case, or for a request that has none facts = {{ absent = [{fact:?}] }}"
+            );
+            self.problems.error(frame.file, Some(setting.name_span.clone()), message, help);
+        }
     }
 
     /// The policy that reads the time for an operation.
@@ -1199,6 +1275,11 @@ fn reads_time(policy: &cedar::Policy) -> bool {
         }
     }
     policy.to_json().map_or(true, |json| names_time(&json))
+}
+
+/// The name of a volatile fact as the schema has it: headers in lower case.
+fn as_declared(name: &str) -> String {
+    if name.starts_with("headers.") { name.to_lowercase() } else { name.to_owned() }
 }
 
 /// The name of a file without its folder and ending.

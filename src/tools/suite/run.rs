@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::authorizer::Answered;
+use crate::authorizer::{Answered, EventQuestion};
+use crate::bundle::deployment::AnswerScope;
 use crate::decision::{Decision, Effect, Engine, EngineAnswer, PolicyError};
-use crate::entities::{EntityError, Principal};
+use crate::entities::{EntityError, HttpFacts, Principal};
+use crate::event::AuthorizerEvent;
 use crate::jose::TokenError;
 use crate::record::Outcome;
-use crate::tools::desk::{AskError, Desk};
+use crate::tools::desk::{AskError, Desk, Target};
 use crate::tools::trace::{Fact, Trace, Tracer};
 
-use super::expect::{Got, Mismatch, Reading, pretty};
+use super::expect::{Got, Mismatch, Reading, Stated, pretty};
 use super::filter::Subject;
 use super::report::{CaseReport, Failure, Golden, Report, SuiteReport, TestReport};
 use super::{Caller, Filter, Question, Suites, Test, events};
@@ -246,23 +248,100 @@ impl Suites<'_> {
     }
 
     /// What made an answer what it is: the policies that decided, with the facts that they read, and of a request that
-    /// nothing permits the permit that came nearest.
+    /// nothing permits the permit that came nearest. Where no policy was asked there is nothing to say.
     fn explain(&self, test: &Test, failure: &Failure, principals: &Principals) -> Vec<String> {
-        let place = match &test.question {
-            Question::Request { desk, .. } | Question::Event { desk, .. } | Question::Cedar { desk, .. } => {
-                self.desks.get(*desk)
+        let (desk, explained) = match &test.question {
+            Question::Token { .. } => return Vec::new(),
+            Question::Request { desk, caller, request, facts } => {
+                let principal =
+                    principals.get(&(*desk, *caller)).and_then(|principal| principal.as_ref().ok());
+                let traced = principal
+                    .and_then(|principal| self.traced(*desk, principal, request.target(), facts.clone()));
+                (*desk, traced.map(|traced| traced.words))
             }
-            Question::Token { .. } => None,
+            Question::Event { desk, caller, .. } => {
+                (*desk, caller.and_then(|caller| self.explain_answer(test, *desk, caller, failure)))
+            }
+            Question::Cedar { desk, .. } => (*desk, None),
         };
-        let Some(place) = place else { return Vec::new() };
-        if let Question::Request { desk, caller, request, facts } = &test.question
-            && let Some(Ok(principal)) = principals.get(&(*desk, *caller))
-            && let Ok(asked) = place.ask(principal, request.target(), facts.clone())
-            && let Some(trace) = self.tracer(*desk).and_then(|tracer| tracer.trace(&asked).ok())
-        {
-            return of_trace(place, &trace, &asked.decision);
+        explained.unwrap_or_else(|| {
+            let place = self.desks.get(desk);
+            let policies = failure.got.policies.iter();
+            place
+                .into_iter()
+                .flat_map(|place| policies.clone().map(|policy| by_policy(place, policy)))
+                .collect()
+        })
+    }
+
+    /// The same of an event's answer, where the pipeline came to a decision: of the asked request, and of each other one
+    /// that the document was expected to speak of.
+    fn explain_answer(
+        &self,
+        test: &Test,
+        desk: usize,
+        caller: usize,
+        failure: &Failure,
+    ) -> Option<Vec<String>> {
+        let decided = match failure.got.outcome {
+            "allow" => Effect::Allow,
+            "deny" => Effect::Deny,
+            _ => return None,
+        };
+        let place = self.desks.get(desk)?;
+        let claims = self.callers.get(caller)?.verified.as_ref().ok()?;
+        let principal = place.factory().principal(claims).ok()?;
+        let mut words = Vec::new();
+        if failure.mismatches.iter().any(|mismatch| mismatch.of != "document") {
+            let question = self.event_question(test)?;
+            let target = match &question.path {
+                Some(path) => Target::Method(&question.verb, path),
+                None => Target::Connect,
+            };
+            let traced = self.traced(desk, &principal, target, question.facts)?;
+            words.extend(traced.words);
+            words.extend(disagreement(place, traced.effect, decided));
         }
-        failure.got.policies.iter().map(|policy| by_policy(place, policy)).collect()
+        for Stated { arn, request, covered } in &test.expected.document {
+            let allows =
+                failure.got.response.as_ref().and_then(|answer| events::document_allows(answer, arn));
+            let Some(allows) = allows.filter(|allows| allows != covered) else { continue };
+            // A document knows nothing of the request that it is applied to but its method and path.
+            let Some(traced) = self.traced(desk, &principal, request.target(), HttpFacts::default()) else {
+                continue;
+            };
+            words.push(format!("{}:", request.text));
+            let says = if allows { Effect::Allow } else { Effect::Deny };
+            let lines = traced.words.into_iter().chain(disagreement(place, traced.effect, says));
+            words.extend(lines.map(|line| format!("  {line}")));
+        }
+        Some(words)
+    }
+
+    /// A request decided once more, with what made the decision so.
+    fn traced(
+        &self,
+        desk: usize,
+        principal: &Principal,
+        target: Target<'_>,
+        facts: HttpFacts,
+    ) -> Option<Traced> {
+        let place = self.desks.get(desk)?;
+        let asked = place.ask(principal, target, facts).ok()?;
+        let trace = self.tracer(desk)?.trace(&asked).ok()?;
+        Some(Traced { effect: asked.decision.effect(), words: of_trace(place, &trace, &asked.decision) })
+    }
+
+    /// What the event of a test asks, with its token in it.
+    pub(super) fn event_question(&self, test: &Test) -> Option<EventQuestion<'_>> {
+        let Question::Event { authorizer, desk, caller, event, now, .. } = &test.question else {
+            return None;
+        };
+        let presented = &self.callers.get((*caller)?)?.presented;
+        let sources = &self.desks.get(*desk)?.api().token;
+        let text = events::with_token(event, sources, presented.token.expose()).ok()?.to_string();
+        let event = AuthorizerEvent::parse(text.as_bytes()).ok()?;
+        self.authorizers.get(*authorizer)?.question(&event, *now).ok()
     }
 
     /// What cuts a desk's policies into their parts; made when the first test fails.
@@ -389,6 +468,28 @@ fn of_answer(answered: Answered) -> Got {
     got.policies = record.policies;
     got.policy_errors = record.policy_errors;
     got
+}
+
+/// A decision, and what made it so.
+struct Traced {
+    effect: Effect,
+    words: Vec<String>,
+}
+
+/// Where an answer does not say of a request what the policies say, and why.
+fn disagreement(desk: &Desk<'_>, policies: Effect, answer: Effect) -> Option<String> {
+    let words = |effect| match effect {
+        Effect::Allow => "allow",
+        Effect::Deny => "deny",
+    };
+    if policies == answer {
+        return None;
+    }
+    let said = format!("the policies {} it, the document does not", words(policies));
+    Some(match desk.api().scope {
+        AnswerScope::Request => format!("{said}: it is about the asked method alone"),
+        AnswerScope::Api => format!("{said}: cedar-gate authorize --why-document says why"),
+    })
 }
 
 /// Where a policy stands that decided.

@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 
 use crate::decision::Decision;
-use crate::entities::Principal;
-use crate::event::AuthorizerEvent;
+use crate::entities::{HttpFacts, Principal};
 use crate::tools::desk::{Asked, Desk, Target};
 
 use super::expect::Reading;
 use super::run::of_decision;
-use super::{Question, Suites, Test, events};
+use super::{Question, Suite, Suites, Test, events};
 
 /// A test that asks for a decision, and the decision.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub struct Studied<'s, 'b> {
     pub target: Target<'s>,
     /// Who asks.
     pub principal: Principal,
+    /// The request's volatile facts.
+    pub facts: HttpFacts,
     /// The request and its decision.
     pub asked: Asked<'b, 's>,
     /// Whether the whole authorizer is asked, so that a test can expect more than the decision.
@@ -52,10 +53,10 @@ impl<'b> Suites<'b> {
                 let claims = self.callers.get(caller)?.verified.as_ref().ok()?;
                 place.factory().principal(claims).ok()
             });
-            let (Some(principal), Some(facts)) = (principal.clone(), self.facts(test, place)) else {
+            let (Some(principal), Some(facts)) = (principal.clone(), self.facts(test)) else {
                 continue;
             };
-            if let Ok(asked) = place.ask(&principal, request.target(), facts) {
+            if let Ok(asked) = place.ask(&principal, request.target(), facts.clone()) {
                 let who = test.principal.as_str();
                 let target = request.target();
                 visit(Studied {
@@ -65,6 +66,7 @@ impl<'b> Suites<'b> {
                     request: &request.text,
                     target,
                     principal,
+                    facts,
                     asked,
                     is_event,
                 });
@@ -73,17 +75,10 @@ impl<'b> Suites<'b> {
     }
 
     /// The volatile facts of a test's request.
-    fn facts(&self, test: &Test, desk: &Desk<'_>) -> Option<crate::entities::HttpFacts> {
+    fn facts(&self, test: &Test) -> Option<HttpFacts> {
         match &test.question {
             Question::Request { facts, .. } => Some(facts.clone()),
-            Question::Event { authorizer, caller, event, now, .. } => {
-                let presented = &self.callers.get((*caller)?)?.presented;
-                let event = events::with_token(event, &desk.api().token, presented.token.expose()).ok()?;
-                let text = event.to_string();
-                let event = AuthorizerEvent::parse(text.as_bytes()).ok()?;
-                let question = self.authorizers.get(*authorizer)?.question(&event, *now).ok()?;
-                Some(question.facts)
-            }
+            Question::Event { .. } => Some(self.event_question(test)?.facts),
             Question::Token { .. } | Question::Cedar { .. } => None,
         }
     }
@@ -115,6 +110,18 @@ impl<'b> Suites<'b> {
                 .is_some_and(|test| matches!(test.question, Question::Event { .. } | Question::Cedar { .. }))
         };
         selected.iter().filter(is_more).copied().collect()
+    }
+
+    /// The suites, in the order of their files.
+    #[must_use]
+    pub fn suites(&self) -> &[Suite] {
+        &self.suites
+    }
+
+    /// The suite that a test belongs to.
+    #[must_use]
+    pub fn suite_of(&self, test: usize) -> Option<&Suite> {
+        self.suites.get(self.tests.get(test)?.suite)
     }
 
     /// The stages and versions that are asked.

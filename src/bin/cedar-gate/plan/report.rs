@@ -65,6 +65,7 @@ fn stage_as_json(stage: &StagePlan) -> Value {
             "by_cases_alone": compared.by_cases,
             "requests": compared.requests,
             "alike_as_far_as_seen": compared.alike_as_far_as_seen,
+            "role_sets_left_out": compared.role_sets_left_out,
         },
         "changes": stage.changes.iter().map(change_as_json).collect::<Vec<_>>(),
     })
@@ -194,7 +195,13 @@ fn versions(stage: &StagePlan) -> String {
 /// How it was compared, in a sentence.
 fn compared(stage: &StagePlan) -> Option<String> {
     let compared = &stage.compared;
-    (compared.by_cases > 0).then(|| {
+    let left_out = (compared.role_sets_left_out > 0).then(|| {
+        format!(
+            "{} that are named together not compared",
+            shell::count(compared.role_sets_left_out, "set of roles")
+        )
+    });
+    let by_cases = (compared.by_cases > 0).then(|| {
         format!(
             "{} of {} compared by {} alone; {} of them show no difference, which is no proof",
             compared.by_cases,
@@ -202,7 +209,9 @@ fn compared(stage: &StagePlan) -> Option<String> {
             shell::count(compared.requests, "generated request"),
             compared.alike_as_far_as_seen,
         )
-    })
+    });
+    let said: Vec<String> = by_cases.into_iter().chain(left_out).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// The verdict in a sentence.

@@ -142,7 +142,7 @@ fn tried(
         }
         let fate = mutation.attempt(&mutant);
         let suggested_case = match &fate {
-            Fate::Survived { suggestion: Some(suggestion) } => Some(suggestion.case(&mutant)),
+            Fate::Survived { suggestion: Some(suggestion) } => Some(suggestion.case()),
             Fate::Survived { suggestion: None }
             | Fate::Noticed { .. }
             | Fate::Equivalent { .. }
@@ -166,10 +166,13 @@ fn text(trials: &[Trial]) -> String {
         );
         text += &format!("  {}\n", shell::printable(&trial.mutant.place.to_string()));
         text += &indented(&trial.diff);
-        if let (Some(suggestion), Some(case)) = (suggestion, &trial.suggested_case) {
-            text += &format!("  {}\n", shell::printable(&asked(suggestion)));
-            text += "  a case that would notice:\n";
-            text += &indented(case);
+        match (suggestion, &trial.suggested_case) {
+            (Some(suggestion), Some(case)) => {
+                text += &format!("  {}\n", shell::printable(&asked(suggestion)));
+                text += &format!("  a case for {} that would notice:\n", shell::printable(&suggestion.file));
+                text += &indented(case);
+            }
+            (_, _) => text += "  no example was found that a case could be made of\n",
         }
         text.push('\n');
     }
