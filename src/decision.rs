@@ -401,6 +401,7 @@ impl Lineage {
         }
     }
 
+    #[cfg(feature = "cli")]
     pub(crate) fn satisfies_action(&self, constraint: &cedar::ActionConstraint) -> bool {
         match constraint {
             cedar::ActionConstraint::Any => true,
@@ -409,6 +410,7 @@ impl Lineage {
         }
     }
 
+    #[cfg(feature = "cli")]
     pub(crate) fn satisfies_resource(&self, constraint: &cedar::ResourceConstraint) -> bool {
         match constraint {
             cedar::ResourceConstraint::Any => true,
