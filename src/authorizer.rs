@@ -249,7 +249,10 @@ impl Authorizer {
             Err(error) => return fault(record, "malformed_event", error.to_string()),
         };
         record.event = Some(event.kind());
-        record.request_id = event.request_id().map(|id| id.chars().take(128).collect());
+        record.request_id = event.request_id().map(|id| match id.char_indices().nth(128) {
+            None => id.into_owned(),
+            Some((end, _)) => id.get(..end).unwrap_or_default().to_owned(),
+        });
         let asked = match Asked::read(&event, &self.bundle, &self.stages) {
             Ok(asked) => asked,
             Err(rejection) => return fault(record, rejection.reason, rejection.detail),

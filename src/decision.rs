@@ -22,7 +22,7 @@ use index::{Known, KnownTarget, ScopeIndex};
 #[derive(Clone, Debug)]
 pub struct Engine {
     policies: cedar::PolicySet,
-    /// The policies in the order of their ids, which is that of an answer's reasons.
+    /// The policies in the order of their names, which is that of an answer's reasons.
     rules: Vec<Rule>,
     index: ScopeIndex,
 }
@@ -31,6 +31,8 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 struct Rule {
     id: cedar::PolicyId,
+    /// The id as answers write it.
+    name: String,
     permits: bool,
     condition: Option<Condition>,
     reads_http: bool,
@@ -121,12 +123,13 @@ impl Engine {
     #[must_use]
     pub fn new(policies: cedar::PolicySet) -> Self {
         let mut ordered: Vec<&cedar::Policy> = policies.policies().collect();
-        ordered.sort_unstable_by(|one, other| one.id().cmp(other.id()));
+        ordered.sort_by_cached_key(|policy| policy.id().to_string());
         let index = ScopeIndex::new(ordered.iter().copied());
         let rule = |policy: &cedar::Policy| {
             let condition = Condition::of(policy);
             Rule {
                 id: policy.id().clone(),
+                name: policy.id().to_string(),
                 permits: policy.effect() == cedar::Effect::Permit,
                 reads_http: condition.is_some() && reads_http(policy),
                 condition,
@@ -260,9 +263,9 @@ impl Candidates<'_> {
         for rule in self.rules() {
             match rule.condition.as_ref().map_or(Ok(true), &satisfies) {
                 Ok(false) => {}
-                Ok(true) if rule.permits => permits.push(rule.id.to_string()),
-                Ok(true) => forbids.push(rule.id.to_string()),
-                Err(message) => errors.push(PolicyError { policy: rule.id.to_string(), message }),
+                Ok(true) if rule.permits => permits.push(rule.name.clone()),
+                Ok(true) => forbids.push(rule.name.clone()),
+                Err(message) => errors.push(PolicyError { policy: rule.name.clone(), message }),
             }
         }
         let (decision, reasons) = match (permits.is_empty(), forbids.is_empty()) {
@@ -523,7 +526,7 @@ mod tests {
         let entities = cedar::Entities::from_entities([action, route], None).unwrap();
         let target = engine.target(&uid("Action::\"GET /a\""), &uid("Route::\"/a\""), &entities);
         let candidates = engine.candidates(&principal, &OperationScope(target));
-        let ids: Vec<String> = candidates.rules().map(|rule| rule.id.to_string()).collect();
+        let ids: Vec<String> = candidates.rules().map(|rule| rule.name.clone()).collect();
         assert_eq!(ids, ["policy0", "policy1", "policy2", "policy3", "policy4"]);
         assert_eq!((candidates.len(), candidates.is_empty()), (5, false));
     }

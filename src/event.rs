@@ -666,7 +666,7 @@ impl<'de> Visitor<'de> for LossyTextVisitor {
 /// The text of a JSON string, without a copy where it has no escapes; `None` for any other value.
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
+    if inner.as_bytes().contains(&b'\\') {
         serde_json::from_str(raw.get()).ok().map(|LossyText(text)| text)
     } else {
         Some(Cow::Borrowed(inner))

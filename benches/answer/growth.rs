@@ -31,9 +31,10 @@ struct Set {
 /// Hands over the decision among the fewest policies, and those among more.
 pub(crate) fn selective(subject: &Subject, report: impl FnOnce(&Measured<'_>, &[Measured<'_>])) {
     let sets = SELECTIVE.map(|count| (format!("{count} policies"), selective_policies(count)));
-    measure(subject, sets, |decisions| match decisions.as_slice() {
-        [ten, more @ ..] => report(ten, more),
-        [] => {}
+    measure(subject, sets, |decisions| {
+        if let [ten, more @ ..] = decisions.as_slice() {
+            report(ten, more);
+        }
     });
 }
 

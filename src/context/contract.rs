@@ -141,10 +141,14 @@ fn list(items: &[String], encoding: &ListEncoding) -> ContextValue {
 
 fn safe_text_without(text: &str, separator: Option<char>) -> String {
     let is_plain = |byte: u8| {
-        let is_plain = byte.is_ascii_alphanumeric() || b"-._~:@/|,".contains(&byte);
+        let is_plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'@' | b'/' | b'|' | b',');
         is_plain && separator != Some(char::from(byte))
     };
-    let mut safe = String::with_capacity(text.len());
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {
         if is_plain(byte) {
             safe.push(char::from(byte));
