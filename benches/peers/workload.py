@@ -457,7 +457,7 @@ def cedarling_files(rules):
         policies.append(f'@id("{role}-{service}")\npermit (principal, action in Api::Action::"{service}.{access}", resource)\n'
                         f'when {{ {guard} && {tag("cognito:groups", json.dumps(role))} }};\n')
     policies.append('@id("own-profile")\npermit (principal, action in Api::Action::"users", resource)\n'
-                    f'when {{ {guard} && {tag("sub", "resource.user")} }};\n')
+                    f'when {{ {guard} && resource has user && {tag("sub", "resource.user")} }};\n')
     policies.append('@id("own-tenant")\nforbid (principal, action, resource)\n'
                     f'unless {{ {guard} && {tag("custom:tenant", "resource.tenant")} }};\n')
     # What the other authorizers check themselves, Cedarling leaves to its policies.
@@ -469,13 +469,14 @@ def cedarling_files(rules):
     for method, template, service in rules.operations():
         group = "users" if service == "users" else f"{service}.{ACCESS_OF[method]}"
         actions.append(f'  action "{method} {template}" in ["{group}"] {applies};')
-    schema = ("namespace Jans {\n"
-              "  entity TrustedIssuer = { issuer_entity_id: __cedar::String };\n}\n"
-              "namespace Api {\n  entity Any;\n"
-              "  entity Access_token = { token_type?: String, jti?: String, iss?: Jans::TrustedIssuer, exp?: Long,"
-              " validated_at?: Long } tags Set<String>;\n"
-              "  entity Route = { tenant: String, user?: String };\n"
-              "  type Tokens = { pool_access_token?: Access_token };\n" + "\n".join(actions) + "\n}\n")
+    # The namespace of an issuer's entities is the issuer's name; there is no principal, so a placeholder stands for one.
+    schema = ("namespace Jans {\n  type Url = { host: String, path: String, protocol: String };\n}\n"
+              "namespace Pool {\n  entity TrustedIssuer = { issuer_entity_id: Jans::Url };\n"
+              "  entity Access_token = {\n    token_type?: String, jti?: String, iss?: TrustedIssuer, exp?: Long, validated_at?: Long,\n"
+              "  } tags Set<String>;\n}\n"
+              "namespace Api {\n  entity Any;\n  entity Route = { tenant: String, user?: String };\n"
+              "  type Tokens = { total_token_count: Long, pool_access_token?: Pool::Access_token };\n"
+              + "\n".join(actions) + "\n}\n")
     return {
         "metadata.json": json.dumps({"cedar_version": "4.4.0", "policy_store": {
             "id": "5e7a1f0c9b34", "name": "peers", "version": "1.0.0"}}),

@@ -42,7 +42,7 @@ def lambda_handler(event, _context):
     }
     try:
         result = CEDARLING.authorize_multi_issuer(AuthorizeMultiIssuerRequest(
-            tokens=[TokenInput(mapping="Api::Access_token", payload=token)],
+            tokens=[TokenInput(mapping="Pool::Access_token", payload=token)],
             action=f"Api::Action::{json.dumps(operation)}",
             resource=EntityData.from_dict(resource),
             context={},

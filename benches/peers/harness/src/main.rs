@@ -216,14 +216,14 @@ struct Answers<'a> {
     arguments: &'a Arguments,
     wrong: usize,
     first_wrong: Option<String>,
-    kept: Vec<String>,
+    kept: Vec<&'static str>,
 }
 
 impl Answers<'_> {
     fn take(&mut self, number: usize, said: &str) {
         let line = &self.arguments.events[number % self.arguments.events.len()];
         if self.arguments.answers.is_some() {
-            self.kept.push(said.to_owned());
+            self.kept.push(kind(said));
         }
         let found = kind(said);
         if found != line.expect {
