@@ -1,5 +1,6 @@
-"""PyJWT and cedarpy: keys and policies are parsed once, the entities of an operation are ready as text."""
+"""PyJWT and cedarpy: keys and policies are parsed once, the entities of an operation at its first request."""
 
+import functools
 import json
 
 import cedarpy
@@ -10,8 +11,13 @@ from answer import answer, bearer, context_of, unauthorized, workload
 SETTINGS = json.loads(workload("settings.json"))
 KEYS = {key.key_id: key for key in jwt.PyJWKSet.from_json(workload("jwks.json")).keys}
 POLICIES = cedarpy.PolicySet.from_str(workload("cedar/policies.cedar"))
-# The entities of each operation as the inside of a JSON array, so that only the caller's is written for a request.
-OPERATIONS = {name: json.dumps(entities)[1:-1] for name, entities in json.loads(workload("cedar/operations.json")).items()}
+OPERATIONS = json.loads(workload("cedar/operations.json"))
+
+
+@functools.cache
+def entities_of(operation):
+    """A base that stays; only the caller's entity is added for a request."""
+    return cedarpy.Entities.from_json_str(json.dumps(OPERATIONS[operation]))
 
 
 def verified(token):
@@ -44,5 +50,6 @@ def lambda_handler(event, _context):
             "resource": {"type": "Route", "id": event["resource"]},
             "context": {"params": event["pathParameters"]},
         }
-        allowed = cedarpy.is_authorized(request, POLICIES, f"[{json.dumps(entity)}, {OPERATIONS[operation]}]").allowed
+        allowed = cedarpy.is_authorized(
+            request, POLICIES, entities_of(operation).with_added_json_str(json.dumps([entity]))).allowed
     return answer(event, claims["sub"], allowed, context_of(claims))
