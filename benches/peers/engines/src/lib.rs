@@ -77,13 +77,15 @@ pub struct Asked<'a> {
 }
 
 /// Serves with an engine that says whether a caller may.
-pub async fn serve(verifier: Verifier, allows: impl Fn(&Asked<'_>) -> Result<bool, Error>) -> Result<(), Error> {
+pub async fn serve(
+    verifier: Verifier,
+    allows: impl Fn(&Asked<'_>) -> Result<bool, Error>,
+) -> Result<(), Error> {
     let (verifier, allows) = (&verifier, &allows);
-    let handler = service_fn(
-        move |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| async move {
+    let handler =
+        service_fn(move |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| async move {
             answer(verifier, allows, &event.payload)
-        },
-    );
+        });
     Runtime::new(handler).run().await
 }
 
@@ -98,7 +100,8 @@ fn answer(
         error_type: "Unauthorized".to_owned(),
         error_message: "Unauthorized".to_owned(),
     })?;
-    let fault = |message: &str| Diagnostic { error_type: "Fault".to_owned(), error_message: message.to_owned() };
+    let fault =
+        |message: &str| Diagnostic { error_type: "Fault".to_owned(), error_message: message.to_owned() };
     let resource = event.resource.as_deref().ok_or_else(|| fault("no resource"))?;
     let method = event.http_method.as_ref().map_or("", |method| method.as_str());
     let asked = Asked {
@@ -123,8 +126,7 @@ fn response(claims: &Claims, allowed: bool, method_arn: String) -> ApiGatewayCus
     let mut response = ApiGatewayCustomAuthorizerResponse::default();
     response.principal_id = Some(claims.sub.clone());
     response.policy_document = document;
-    response.context =
-        json!({ "tenant": claims.tenant, "roles": serde_json::to_string(&claims.groups).unwrap_or_default() });
+    response.context = json!({ "tenant": claims.tenant, "roles": serde_json::to_string(&claims.groups).unwrap_or_default() });
     response
 }
 

@@ -290,7 +290,8 @@ fn hear(heard: &Receiver<Said>, arguments: &Arguments, child: &Mutex<Child>) -> 
         }
         let ended = child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
         if ended.is_some() || Instant::now() > deadline {
-            let how = ended.map_or_else(|| "it says nothing".to_owned(), |status| format!("it ended: {status}"));
+            let how =
+                ended.map_or_else(|| "it says nothing".to_owned(), |status| format!("it ended: {status}"));
             let log = std::fs::read_to_string(&arguments.log).unwrap_or_default();
             let tail = log.lines().rev().take(12).collect::<Vec<_>>();
             return Err(format!("{how}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n")).into());
@@ -330,7 +331,9 @@ fn number(status: &str, key: &str) -> u64 {
 fn tree(root: i32) -> Result<Vec<i32>, Error> {
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         // It may have ended since; and its name may have spaces, so what counts stands behind the last parenthesis.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());

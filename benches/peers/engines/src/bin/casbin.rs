@@ -6,11 +6,9 @@ use peers_engines::{Asked, Error, Verifier, path, serve};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let (model, policy) = (path("casbin/model.conf")?, path("casbin/policy.csv")?);
-    let enforcer = Enforcer::new(
-        casbin::DefaultModel::from_file(model).await?,
-        casbin::FileAdapter::new(policy),
-    )
-    .await?;
+    let enforcer =
+        Enforcer::new(casbin::DefaultModel::from_file(model).await?, casbin::FileAdapter::new(policy))
+            .await?;
     serve(Verifier::new()?, |asked| allows(&enforcer, asked)).await
 }
 
