@@ -40,7 +40,8 @@ def ratio(results, subject, policies, figure):
     """How many times cedar-gate's. What disturbs a measurement only ever adds to it, so the least are compared."""
     if (OURS, policies) not in results.figures:
         return "-"
-    return number(results.of(subject, policies)[figure][1] / results.figures[OURS, policies][figure][1]) + " ×"
+    times = results.of(subject, policies)[figure][1] / results.figures[OURS, policies][figure][1]
+    return (f"{times:.2g}" if times < 1 else number(times)) + " ×"
 
 
 def markdown(results):
