@@ -68,7 +68,8 @@ Written by `benches/peers/run`; [its README](./README.md) says what is asked and
 median (least); "×" compares the least with cedar-gate's. Compare within this page only.
 
 - Machine: {facts["machine"]}. {pinned}
-- Date: {facts["date"]}. Load average (1 min) while measuring: least {low:.1f}, median {typical:.1f}, highest {high:.1f}.
+- Date: {facts["date"]}. Load average (1 min) while measuring: least {low:.1f}, median {typical:.1f}, highest {high:.1f};
+  niceness {facts["niceness"]}. The one process that is measured at a time makes up to 1.0 of it; what is above that disturbed it.
 - {effort.rounds} rounds, all in turns; in each, per authorizer and size, {effort.starts + 1} starts, and {effort.invokes:,} invocations after
   {effort.warm:,} that were not counted, each with a token of its own.
 - Before that, {results.checked} requests per authorizer and size got the answers that the rules say; so did all measured ones.
