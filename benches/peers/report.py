@@ -11,10 +11,14 @@ class Results:
     subjects: list
     sizes: list
     effort: object
+    # How many rounds there were, of those that the effort has.
+    rounds: int
     # How many requests each was asked beforehand.
     checked: int
     # (name of the subject, policies) -> figure -> (median, least)
     figures: dict
+    # name of a subject -> how often its process ended by itself
+    ended: dict
     facts: dict
 
     def of(self, subject, policies):
@@ -70,9 +74,10 @@ median (least); "×" compares the least with cedar-gate's. Compare within this p
 - Machine: {facts["machine"]}. {pinned}
 - Date: {facts["date"]}. Load average (1 min) while measuring: least {low:.1f}, median {typical:.1f}, highest {high:.1f};
   niceness {facts["niceness"]}. The one process that is measured at a time makes up to 1.0 of it; what is above that disturbed it.
-- {effort.rounds} rounds, all in turns; in each, per authorizer and size, {effort.starts + 1} starts, and {effort.invokes:,} invocations after
+- {results.rounds} rounds, all in turns; in each, per authorizer and size, {effort.starts + 1} starts, and {effort.invokes:,} invocations after
   {effort.warm:,} that were not counted, each with a token of its own.
 - Before that, {results.checked} requests per authorizer and size got the answers that the rules say; so did all measured ones.
+- Processes that ended by themselves and were started again: {", ".join(f"{name} {times} ×" for name, times in sorted(results.ended.items())) or "none"}.
 - Versions: {", ".join(f"{name} {version}" for name, version in facts["versions"].items())}.
 
 ## CPU time per invocation, µs
