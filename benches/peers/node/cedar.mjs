@@ -31,7 +31,7 @@ function allows(event, claims) {
   return decided.response.decision === 'allow';
 }
 
-await serve((event) => {
+serve((event) => {
   const claims = verified(event);
   return answer(event, claims, allows(event, claims));
 });

@@ -42,7 +42,7 @@ for (const started = Date.now(); ;) {
   await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
-await serve(async (event) => {
+serve(async (event) => {
   const claims = verified(event);
   const service = event.resource.split('/')[3];
   const access = event.httpMethod === 'GET' ? 'read' : 'write';
