@@ -1,7 +1,7 @@
 // aws-jwt-verify and the Cerbos PDP on loopback, as its Lambda extension runs it: started here, asked over a kept connection.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { createRequire } from 'node:module';
@@ -41,6 +41,7 @@ for (const started = Date.now(); ;) {
   }
   await new Promise((resolve) => setTimeout(resolve, 2));
 }
+rmSync(dirname(configuration), { recursive: true });
 
 serve(async (event) => {
   const claims = verified(event);
