@@ -1,6 +1,7 @@
 //! A large bundle like those that people write: collections with items and what is below them; policies by role and tag, by
 //! verb and path, about one's own, by tenant, and forbids with exceptions.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use cedar_gate::bundle::load_route_table;
@@ -39,9 +40,8 @@ pub(crate) fn bundle(example: &SourceFiles, size: Size, nth: usize) -> SourceFil
     files
 }
 
-/// Suites of about `tests` tests, for principals with a role each: what a run of them finds allowed is `allowed`, by
-/// principal, and every other request must be denied.
-pub(crate) fn suites(files: &SourceFiles, size: Size, tests: usize, allowed: &Allowed) -> SourceFiles {
+/// The bundle with an issuer that confers all its roles.
+pub(crate) fn with_issuer(files: &SourceFiles, size: Size) -> SourceFiles {
     let mut files = files.clone();
     let roles = size.roles.saturating_sub(3).max(1);
     let grant: Vec<String> = (0..roles).map(|role| format!("\"r{role}\"")).collect();
@@ -54,6 +54,14 @@ pub(crate) fn suites(files: &SourceFiles, size: Size, tests: usize, allowed: &Al
             grant.join(", ")
         ),
     );
+    files
+}
+
+/// The bundle with suites of about `tests` tests beside it, for principals with two roles each: `allowed` is what each may
+/// do, and every other request must be denied.
+pub(crate) fn suites(files: &SourceFiles, size: Size, tests: usize, allowed: &Allowed) -> SourceFiles {
+    let mut files = files.clone();
+    let roles = size.roles.saturating_sub(3).max(1);
     let table = load_route_table(&files).expect("the routes hold together");
     let people = tests.div_ceil(table.operations().len());
     let (mut principals, mut cases) = (String::new(), String::new());
@@ -81,8 +89,17 @@ pub(crate) fn suites(files: &SourceFiles, size: Size, tests: usize, allowed: &Al
     files
 }
 
-/// The requests that each principal may make.
-pub(crate) type Allowed = std::collections::BTreeMap<String, Vec<String>>;
+/// The requests that each principal may make, as templates.
+pub(crate) type Allowed = BTreeMap<String, BTreeSet<String>>;
+
+/// A request for an item, as one for any item of its collection: no policy that decides here looks at which.
+pub(crate) fn template(request: &str) -> String {
+    let mut segments: Vec<&str> = request.split('/').collect();
+    if let Some(segment) = segments.get_mut(2).filter(|segment| **segment != "export") {
+        *segment = "{id}";
+    }
+    segments.join("/")
+}
 
 /// Four routes a collection.
 fn collections(size: Size) -> usize {
