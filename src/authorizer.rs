@@ -27,7 +27,7 @@ use crate::context::AuthorizerContext;
 use crate::context::contract::{ContextFacts, Provenance, fill, fill_refusal, safe_text};
 use crate::credential;
 use crate::decision::{Decision, Effect};
-use crate::entities::{EntityFactory, HttpFacts, Principal, principal_id};
+use crate::entities::{EntityError, EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::grants::{GrantPlan, VolatileRead};
 use crate::iam::{Compiled, IamPolicy, ResourceArn};
@@ -377,9 +377,12 @@ impl Authorizer {
             let facts = if read_http { &noted } else { &HttpFacts::default() };
             factory.request(principal, entities, &matched, path, facts)
         };
-        let decision = candidates
-            .decide(version, request)
-            .map_err(|error| Rejection::deny("facts_do_not_fit", error.to_string()))?;
+        let unfit = |error: EntityError| Rejection::deny("facts_do_not_fit", error.to_string());
+        let decision = candidates.decide(version, &request).map_err(unfit)?;
+        if self.bundle.deployment().cross_check {
+            let cedars = candidates.cedars_decision(&request().map_err(unfit)?, version);
+            refuse_disagreement(&decision, &cedars)?;
+        }
         if is_noted {
             let decision = for_shadow.then(|| decision.clone());
             let path = asked_path.cloned();
@@ -512,6 +515,24 @@ fn principal(token: &Believed, question: &Question<'_>) -> Result<Principal, Rej
     token.made.principal(&token.claims, &question.asked.stage.factory).map_err(|error| {
         Rejection::deny("claims_do_not_fit", error.to_string()).of(safe_text(&principal_id(&token.claims)))
     })
+}
+
+/// A decision that Cedar's own authorizer does not make is none: whichever of the two is wrong, nobody gets in by it.
+fn refuse_disagreement(ours: &Decision, cedars: &Decision) -> Result<(), Rejection> {
+    if ours == cedars {
+        return Ok(());
+    }
+    let told = |decision: &Decision| {
+        let errors = decision.errors().iter().map(|error| error.policy.as_str());
+        let policies: Vec<&str> = decision.determining().iter().map(String::as_str).chain(errors).collect();
+        format!("{} by [{}]", decision.effect().as_str(), policies.join(", "))
+    };
+    let detail = format!(
+        "the decision is {}, and Cedar's own authorizer says {}; this is a bug",
+        told(ours),
+        told(cedars)
+    );
+    Err(Rejection::fault("decisions_differ", detail))
 }
 
 /// Why a decision denies, as a stable word.
@@ -649,6 +670,25 @@ mod tests {
                 (record.bundle.as_str(), record.timestamp.to_string().as_str()),
                 ("sha256:00", "1970-01-01T00:00:01Z")
             );
+        }
+    }
+
+    #[test]
+    fn a_decision_that_cedar_does_not_make_is_a_fault() {
+        let decided = |effect, policies: &[&str], errors: &[&str]| Decision::told(effect, policies, errors);
+        let allow = decided(Effect::Allow, &["a", "b"], &[]);
+        assert!(refuse_disagreement(&allow, &allow.clone()).is_ok());
+        for (cedars, said) in [
+            (decided(Effect::Deny, &[], &[]), "Deny by []"),
+            (decided(Effect::Deny, &["f"], &["e"]), "Deny by [f, e]"),
+            (decided(Effect::Allow, &["a"], &[]), "Allow by [a]"),
+        ] {
+            for (ours, cedars) in [(&allow, &cedars), (&cedars, &allow)] {
+                let rejection = refuse_disagreement(ours, cedars).unwrap_err();
+                assert_eq!((rejection.outcome, rejection.reason), (Outcome::Fault, "decisions_differ"));
+                assert!(rejection.detail.contains(said), "{}", rejection.detail);
+                assert!(rejection.detail.contains("Allow by [a, b]"), "{}", rejection.detail);
+            }
         }
     }
 

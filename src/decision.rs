@@ -246,6 +246,12 @@ impl Candidates<'_> {
         Ok(Decision::by(self.answer(|_| Ok(true)), version))
     }
 
+    /// What Cedar's own authorizer decides about the same request, by all the policies of the set, whatever their scope.
+    #[must_use]
+    pub fn cedars_decision(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
+        Decision::by(cedars_answer(&self.engine.policies, &request.request, &request.entities), version)
+    }
+
     /// The decision about a request that is put together already.
     #[must_use]
     pub fn decide_on(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
@@ -353,6 +359,19 @@ impl Decision {
             Effect::Deny => determining.iter().find_map(|id| version.note(id)?.deny_message.clone()),
         };
         Self { effect, determining, errors: answer.errors, deny_message }
+    }
+
+    /// A decision as a test wants it.
+    #[cfg(test)]
+    pub(crate) fn told(effect: Effect, determining: &[&str], errors: &[&str]) -> Self {
+        let own = |text: &&str| (*text).to_owned();
+        let error = |policy: &&str| PolicyError { policy: own(policy), message: String::new() };
+        Self {
+            effect,
+            determining: determining.iter().map(own).collect(),
+            errors: errors.iter().map(error).collect(),
+            deny_message: None,
+        }
     }
 
     /// Allow or deny.

@@ -26,6 +26,9 @@
 //! [tokens]
 //! cache = 1000                    # how many verified tokens are remembered; 0: none. Left out: 1000
 //!
+//! [decisions]
+//! cross_check = false             # each decision is made by Cedar's own authorizer, too, over all policies; another one is a fault
+//!
 //! [document]                      # of scope "api"; what stands here is what counts where it is left out
 //! pattern_characters = 512        # 128 to 512, API Gateway's limit
 //! bytes = 8192                    # 1024 to 65536
@@ -104,6 +107,9 @@ pub struct Deployment {
     pub log: Log,
     /// How many verified tokens a running authorizer remembers; 0: none.
     pub token_cache: usize,
+    /// Whether each decision is made by Cedar's own authorizer, too, and refused with a fault where that one differs. It costs
+    /// time with every policy of the version.
+    pub cross_check: bool,
 }
 
 /// One API that may ask.
@@ -372,6 +378,7 @@ impl Deployment {
             document,
             log: log?,
             token_cache: token_cache?,
+            cross_check: file.decisions.cross_check,
         })
     }
 }
@@ -390,6 +397,8 @@ struct DeploymentFile {
     #[serde(default)]
     tokens: TokensFile,
     #[serde(default)]
+    decisions: DecisionsFile,
+    #[serde(default)]
     log: LogFile,
 }
 
@@ -397,6 +406,12 @@ struct DeploymentFile {
 #[serde(deny_unknown_fields)]
 struct TokensFile {
     cache: Option<Spanned<i64>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DecisionsFile {
+    cross_check: bool,
 }
 
 #[derive(Default, Deserialize)]

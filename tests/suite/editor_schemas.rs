@@ -282,6 +282,7 @@ fn every_table_has_the_keys_that_its_reader_knows() {
             "/properties/context/additionalProperties/anyOf/1",
         ),
         ("schema/authorizer.toml", "[tokens]\nzz = 1".to_owned(), "/properties/tokens"),
+        ("schema/authorizer.toml", "[decisions]\nzz = 1".to_owned(), "/properties/decisions"),
         ("schema/authorizer.toml", "[document]\nzz = 1".to_owned(), "/properties/document"),
         ("schema/authorizer.toml", "[log]\nzz = 1".to_owned(), "/properties/log"),
         ("schema/routes.toml", "zz = 1".to_owned(), ""),

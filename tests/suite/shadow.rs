@@ -83,6 +83,18 @@ fn disagreements(shadowed: &Authorizer) -> Vec<ShadowRecord> {
 }
 
 #[test]
+fn a_cross_check_changes_no_answer() {
+    let mut files = read_bundle(&folder().join("bundle")).unwrap();
+    let deployment = files.text("schema/authorizer.toml").unwrap().to_owned();
+    files.insert("schema/authorizer.toml", format!("{deployment}\n[decisions]\ncross_check = true\n"));
+    let checked = authorizer(&files);
+    assert!(checked.bundle().deployment().cross_check);
+    for ((name, event, now), without) in every_event().into_iter().zip(alone()) {
+        assert_eq!(without_digests(&checked.answer(&event, now), &checked), *without, "{name}");
+    }
+}
+
+#[test]
 fn a_copy_never_disagrees() {
     assert_eq!(disagreements(&shadowed(|_, text| text.to_owned())), []);
 }
