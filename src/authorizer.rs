@@ -551,8 +551,11 @@ fn refuse_kept_for_more(
     event: &AuthorizerEvent<'_>,
     operation: &Operation,
 ) -> Result<(), Rejection> {
+    if !api.keeps_routes() {
+        return Ok(());
+    }
     let route = operation.verb().map(|verb| format!("{verb} {}", operation.template()));
-    if !api.keeps_routes() || event.route_key() == route.as_deref() {
+    if event.route_key() == route.as_deref() {
         return Ok(());
     }
     let detail = format!(

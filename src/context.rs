@@ -3,12 +3,13 @@
 pub mod contract;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Keys and values in their order, each key once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuthorizerContext(Vec<(String, ContextValue)>);
+pub struct AuthorizerContext(Vec<(Arc<str>, ContextValue)>);
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +36,18 @@ impl AuthorizerContext {
         Self(Vec::new())
     }
 
+    /// A context with room for so many entries.
+    #[must_use]
+    pub fn with_capacity(entries: usize) -> Self {
+        Self(Vec::with_capacity(entries))
+    }
+
     /// Sets a key's value, in place of the one it had.
-    pub fn set(&mut self, key: &str, value: ContextValue) {
-        match self.0.iter_mut().find(|(known, _)| known == key) {
+    pub fn set(&mut self, key: impl Into<Arc<str>>, value: ContextValue) {
+        let key = key.into();
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, old)) => *old = value,
-            None => self.0.push((key.to_owned(), value)),
+            None => self.0.push((key, value)),
         }
     }
 
@@ -63,7 +71,7 @@ impl AuthorizerContext {
 
     /// The entries in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ContextValue)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
     /// The context with values that are no lists, as REST, WebSocket and HTTP 1.0 answers must have it: API Gateway
@@ -104,7 +112,7 @@ impl Serialize for AuthorizerContext {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (key, value) in &self.0 {
-            map.serialize_entry(key, value)?;
+            map.serialize_entry(&**key, value)?;
         }
         map.end()
     }

@@ -76,6 +76,7 @@ mod document;
 mod identity;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -259,7 +260,7 @@ impl LogShare {
 #[derive(Clone, Debug, Default)]
 pub struct ContextContract {
     /// The entries, by key.
-    pub entries: BTreeMap<String, ContextEntry>,
+    pub entries: BTreeMap<Arc<str>, ContextEntry>,
 }
 
 /// One context key.

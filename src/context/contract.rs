@@ -5,6 +5,8 @@
 //! that mean nothing in JSON, XML, a form or a URL; any other is percent-encoded (RFC 3986 §2.1), which
 //! `$util.urlDecode` undoes.
 
+use std::sync::Arc;
+
 use super::{AuthorizerContext, ContextValue};
 use crate::bundle::deployment::{ContextContract, ContextEntry, ContextSource, ListEncoding};
 use crate::jose::{ClaimValue, VerifiedClaims};
@@ -46,12 +48,12 @@ pub struct ContextError {
 /// # Errors
 /// [`ContextError`] where the values are larger than [`MAX_BYTES`] together.
 pub fn fill(contract: &ContextContract, facts: &ContextFacts<'_>) -> Result<AuthorizerContext, ContextError> {
-    let mut context = AuthorizerContext::new();
+    let mut context = AuthorizerContext::with_capacity(contract.entries.len());
     let mut bytes = 0;
     for (key, entry) in &contract.entries {
         let Some(value) = value(entry, facts) else { continue };
         bytes += key.len() + size(&value);
-        context.set(key, value);
+        context.set(Arc::clone(key), value);
     }
     match bytes {
         0..=MAX_BYTES => Ok(context),
@@ -65,7 +67,7 @@ pub fn fill_refusal(contract: &ContextContract, provenance: &Provenance<'_>) -> 
     let mut context = AuthorizerContext::new();
     for (key, entry) in &contract.entries {
         if let Some(text) = provenance.of(&entry.source) {
-            context.set(key, ContextValue::String(safe_text(text)));
+            context.set(Arc::clone(key), ContextValue::String(safe_text(text)));
         }
     }
     context

@@ -10,6 +10,8 @@
     reason = "a test fails by panicking, and reads files and clocks"
 )]
 
+#[cfg(feature = "cli")]
+mod allocations;
 mod bundle;
 #[cfg(feature = "cli")]
 mod cache_safety;

@@ -50,7 +50,7 @@ const WHOLE_KINDS: [(&str, &str, &str, &str); 4] = [
 const ACCOUNT: &str = "123456789012";
 
 /// The moment of the property tests: 2026-11-21T12:00:00.250Z.
-const NOW: Timestamp = Timestamp::from_unix_millis(1_795_262_400_250);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_millis(1_795_262_400_250);
 
 /// Where the cases stand.
 pub(crate) fn folder() -> PathBuf {
@@ -616,7 +616,7 @@ fn clerk_token() -> &'static str {
 }
 
 /// An event that is allowed.
-fn clerk_event(kind: &str, verb: &str, path: &str, route: &str) -> Value {
+pub(crate) fn clerk_event(kind: &str, verb: &str, path: &str, route: &str) -> Value {
     let (_, api, stage) = KINDS.into_iter().find(|(name, ..)| *name == kind).unwrap();
     let mut event = template(kind);
     let words = [

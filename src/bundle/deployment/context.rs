@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -60,11 +61,12 @@ pub(super) fn read(
     findings: &mut Findings<'_>,
 ) -> ContextContract {
     let keys: Vec<String> = written.keys().map(|key| key.get_ref().clone()).collect();
-    let mut entries = BTreeMap::new();
+    let mut entries: BTreeMap<Arc<str>, ContextEntry> = BTreeMap::new();
     for (key, entry) in written {
         match entry.into_inner() {
             ContextEntryFile::Entry(entry) => {
-                entries.extend(read_entry(key, entry, arrays_allowed, findings))
+                let entry = read_entry(key, entry, arrays_allowed, findings);
+                entries.extend(entry.map(|(key, entry)| (key.into(), entry)));
             }
             ContextEntryFile::Switch(false) if ALWAYS.iter().any(|(always, _)| always == key.get_ref()) => {}
             ContextEntryFile::Switch(_) => {
@@ -76,9 +78,9 @@ pub(super) fn read(
         }
     }
     for (key, source) in ALWAYS {
-        let is_told = entries.values().any(|entry: &ContextEntry| entry.source == source);
+        let is_told = entries.values().any(|entry| entry.source == source);
         if !is_told && !keys.iter().any(|written| written == key) {
-            entries.insert(key.to_owned(), ContextEntry { source, list: ListEncoding::Json });
+            entries.insert(key.into(), ContextEntry { source, list: ListEncoding::Json });
         }
     }
     ContextContract { entries }

@@ -820,9 +820,9 @@ impl<'b> Loader<'_, 'b, '_> {
             self.problems.error(file, Some(written.span()), "`context` says nothing", help);
         }
         for key in written.get_ref().keys() {
-            if !contract.contains_key(key) && key != AuthorizerContext::DENY_MESSAGE {
+            if !contract.contains_key(key.as_str()) && key != AuthorizerContext::DENY_MESSAGE {
                 let message = format!("no key `{key}` stands in [context] of schema/authorizer.toml");
-                let help = meant_or_known(key, contract.keys().map(String::as_str));
+                let help = meant_or_known(key, contract.keys().map(AsRef::as_ref));
                 self.problems.error(file, Some(written.span()), message, help);
             }
         }
