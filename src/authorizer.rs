@@ -378,7 +378,7 @@ impl Authorizer {
             factory.request(principal, entities, &matched, path, facts)
         };
         let unfit = |error: EntityError| Rejection::deny("facts_do_not_fit", error.to_string());
-        let decision = candidates.decide(version, &request).map_err(unfit)?;
+        let decision = candidates.decide(version, request).map_err(unfit)?;
         if self.bundle.deployment().cross_check {
             let cedars = candidates.cedars_decision(&request().map_err(unfit)?, version);
             refuse_disagreement(&decision, &cedars)?;

@@ -20,6 +20,7 @@ mod claimant;
 #[cfg(feature = "cli")]
 mod cli;
 mod dependencies;
+#[cfg(feature = "cli")]
 mod editor_schemas;
 #[cfg(feature = "cli")]
 mod engine;
