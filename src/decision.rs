@@ -109,7 +109,7 @@ impl Effect {
     }
 }
 
-/// What the authorizer acts on. Only [`Candidates::decide`] and [`PolicySlice::decide`] make one.
+/// What the authorizer acts on. Only [`Candidates`] and [`PolicySlice`] make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     effect: Effect,
@@ -147,9 +147,8 @@ impl Engine {
         else {
             return cedars_answer(&self.policies, request, entities);
         };
-        let known = |uid| self.index.known(uid, entities.ancestors(uid).into_iter().flatten());
-        let target = self.index.known_target(known(action), known(resource));
-        let places = self.index.candidates(&known(principal), &target);
+        let target = self.target(action, resource, entities);
+        let places = self.index.candidates(&self.known(principal, entities), &target);
         let inquiry = Inquiry::new(request, entities);
         Candidates { engine: self, places }.answer(|condition| inquiry.satisfies(condition))
     }
@@ -166,8 +165,11 @@ impl Engine {
         resource: &cedar::EntityUid,
         entities: &cedar::Entities,
     ) -> KnownTarget {
-        let known = |uid| self.index.known(uid, entities.ancestors(uid).into_iter().flatten());
-        self.index.known_target(known(action), known(resource))
+        self.index.known_target(self.known(action, entities), self.known(resource, entities))
+    }
+
+    fn known(&self, uid: &cedar::EntityUid, entities: &cedar::Entities) -> Known {
+        self.index.known(uid, entities.ancestors(uid).into_iter().flatten())
     }
 
     /// The policies whose scope is true of a principal that asks for an operation.
