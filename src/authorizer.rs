@@ -8,6 +8,7 @@
 
 mod asked;
 mod documents;
+mod ground;
 mod known;
 mod rejection;
 mod shadow;
@@ -21,12 +22,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::arn::Verb;
-use crate::bundle::Bundle;
 use crate::bundle::deployment::{AnswerScope, Api, ApiKind, Log, LogFacts, LogShare};
+use crate::bundle::{BuiltBundle, Bundle, BundleFacts};
 use crate::context::AuthorizerContext;
 use crate::context::contract::{ContextFacts, Provenance, fill, fill_refusal, safe_text};
 use crate::credential;
-use crate::decision::{Decision, Effect};
+use crate::decision::{Decision, Effect, EngineError};
 use crate::entities::{EntityError, EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::grants::{GrantPlan, VolatileRead};
@@ -41,6 +42,7 @@ use crate::time::Timestamp;
 
 use asked::Asked;
 use documents::Documents;
+use ground::Ground;
 use known::{Believed, KnownTokens};
 use rejection::Rejection;
 pub use shadow::ShadowQuestion;
@@ -53,7 +55,7 @@ use whole::Document;
 /// were believed and the documents that were compiled, changes no answer.
 #[derive(Debug)]
 pub struct Authorizer {
-    bundle: Bundle,
+    ground: Ground,
     stages: Stages,
     known: KnownTokens,
     documents: Documents,
@@ -154,28 +156,40 @@ impl Authorizer {
     /// # Errors
     /// [`PrepareError`]; a loaded bundle can always be prepared.
     pub fn new(bundle: Bundle) -> Result<Self, PrepareError> {
-        let stages = Stages::prepare(&bundle)?;
-        let known = KnownTokens::new(bundle.deployment().token_cache);
-        Ok(Self { bundle, stages, known, documents: Documents::new() })
+        Self::on(Ground::Read(Box::new(bundle)))
+    }
+
+    /// The same of a built bundle, whose policies are read when they are asked. It gives the same answers.
+    ///
+    /// # Errors
+    /// [`PrepareError`], where the bundle is damaged.
+    pub fn open(bundle: BuiltBundle) -> Result<Self, PrepareError> {
+        Self::on(Ground::Built(Box::new(bundle)))
+    }
+
+    fn on(ground: Ground) -> Result<Self, PrepareError> {
+        let stages = Stages::prepare(&ground)?;
+        let known = KnownTokens::new(ground.facts().deployment().token_cache);
+        Ok(Self { ground, stages, known, documents: Documents::new() })
     }
 
     /// Answers one event by the bundle alone, which pins its issuers' keys. Never panics: a stage that does makes a fault,
     /// as any error of ours does.
     #[must_use]
     pub fn answer(&self, event: &[u8], now: Timestamp) -> Answered {
-        self.answer_with(event, Evidence { keys: self.bundle.keys(), introspected: None }, now)
+        self.answer_with(event, Evidence { keys: self.bundle().keys(), introspected: None }, now)
     }
 
     /// The same, by what was fetched too. [`Answered::need`] says what could turn the reply into another.
     #[must_use]
     pub fn answer_with(&self, event: &[u8], evidence: Evidence<'_>, now: Timestamp) -> Answered {
-        fail_closed(self.bundle.digest(), now, || self.decide(event, evidence, now))
+        fail_closed(self.bundle().digest(), now, || self.decide(event, evidence, now))
     }
 
     /// What is logged.
     #[must_use]
     pub fn log(&self) -> Log {
-        self.bundle.deployment().log
+        self.bundle().deployment().log
     }
 
     /// The document for a principal that asks a stage of an API in `region`, compiled anew; `None` where there is no such
@@ -189,7 +203,7 @@ impl Authorizer {
         region: &str,
         principal: &Principal,
     ) -> Option<Result<Arc<Compiled>, String>> {
-        let api = self.bundle.deployment().apis.iter().find(|known| known.name == api)?;
+        let api = self.bundle().deployment().apis.iter().find(|known| known.name == api)?;
         let ready = self.stages.find(&api.name, stage)?;
         let whole = ready.whole.as_ref()?;
         let (account, id) = (api.account.as_str(), api.id.as_str());
@@ -197,7 +211,7 @@ impl Authorizer {
             Ok(arn) => arn,
             Err(error) => return Some(Err(error.to_string())),
         };
-        Some(match Document::compile(&self.bundle, (api, ready, whole), &arn, principal) {
+        Some(match Document::compile(self.bundle(), (api, ready, whole), &arn, principal) {
             Document::Whole { compiled, .. } => Ok(compiled),
             Document::None(why) => Err(why),
         })
@@ -214,19 +228,37 @@ impl Authorizer {
         let stage = self.stages.find(api, stage)?;
         let kinds = stage.factory.principal_types();
         let reads = |plan: &GrantPlan| {
-            plan.volatile_reads(self.bundle.routes(), self.bundle.schema(), &kinds)
-                .map_err(PrepareError::from)
+            let schema = self.ground.schema()?;
+            plan.volatile_reads(self.bundle().routes(), &schema, &kinds).map_err(PrepareError::from)
         };
         Some(match &stage.whole {
             Some(whole) => reads(&whole.plan),
-            None => stage.fresh_plan().and_then(|plan| reads(&plan)),
+            None => stage.fresh_plan(self.bundle()).and_then(|plan| reads(&plan)),
         })
     }
 
-    /// The bundle that decides.
+    /// What the bundle says that decides, but for its policies.
     #[must_use]
-    pub fn bundle(&self) -> &Bundle {
-        &self.bundle
+    pub fn bundle(&self) -> &BundleFacts {
+        self.ground.facts()
+    }
+
+    /// The bundle that decides, where it was read from its sources.
+    #[must_use]
+    pub fn read_bundle(&self) -> Option<&Bundle> {
+        match &self.ground {
+            Ground::Read(bundle) => Some(bundle),
+            Ground::Built(_) => None,
+        }
+    }
+
+    /// The bundle that decides, where it was built.
+    #[must_use]
+    pub fn built_bundle(&self) -> Option<&BuiltBundle> {
+        match &self.ground {
+            Ground::Read(_) => None,
+            Ground::Built(bundle) => Some(bundle),
+        }
     }
 
     /// What an event asks, but for who asks: for those who want to know more of an answer than it says.
@@ -235,7 +267,7 @@ impl Authorizer {
     /// In words, where the event asks for nothing that this bundle knows.
     pub fn question(&self, event: &AuthorizerEvent<'_>, now: Timestamp) -> Result<EventQuestion<'_>, String> {
         let told = |rejection: Rejection| format!("{}: {}", rejection.reason, rejection.detail);
-        let asked = Asked::read(event, &self.bundle, &self.stages).map_err(told)?;
+        let asked = Asked::read(event, self.bundle(), &self.stages).map_err(told)?;
         let path = asked.normal_path(event).map_err(told)?;
         self.route(event, &asked, path.as_ref()).map_err(told)?;
         let facts = http_facts(event, &asked.stage.factory, now);
@@ -243,7 +275,7 @@ impl Authorizer {
     }
 
     fn decide(&self, bytes: &[u8], evidence: Evidence<'_>, now: Timestamp) -> Answered {
-        let mut record = DecisionRecord::new(self.bundle.digest(), now);
+        let mut record = DecisionRecord::new(self.bundle().digest(), now);
         let event = match AuthorizerEvent::parse(bytes) {
             Ok(event) => event,
             Err(error) => return fault(record, "malformed_event", error.to_string()),
@@ -253,7 +285,7 @@ impl Authorizer {
             None => id.into_owned(),
             Some((end, _)) => id.get(..end).unwrap_or_default().to_owned(),
         });
-        let asked = match Asked::read(&event, &self.bundle, &self.stages) {
+        let asked = match Asked::read(&event, self.bundle(), &self.stages) {
             Ok(asked) => asked,
             Err(rejection) => return fault(record, rejection.reason, rejection.detail),
         };
@@ -343,7 +375,7 @@ impl Authorizer {
     /// Who asks.
     fn identify(&self, question: &Question<'_>) -> Result<Believed, Rejection> {
         let token = credential::find(question.event, &question.asked.api.token).map_err(Rejection::from)?;
-        Ok(self.known.verify(&token, self.bundle.issuers(), question.evidence, question.now)?)
+        Ok(self.known.verify(&token, self.bundle().issuers(), question.evidence, question.now)?)
     }
 
     /// The decision on the asked request.
@@ -359,12 +391,11 @@ impl Authorizer {
         let operation = matched.operation();
         record.action = Some(operation.name().to_owned());
         record.route = Some(operation.template().to_string());
-        let Stage { version, factory, engine, operations, .. } = asked.stage;
-        let Some(PreparedOperation { entities, scope }) = operations.get(operation.id().index()) else {
-            return Err(Rejection::fault("internal", "the operation was not prepared".to_owned()));
-        };
+        let Stage { factory, engine, .. } = asked.stage;
+        let prepared = asked.stage.operation(self.bundle(), operation.id()).map_err(unprepared)?;
+        let PreparedOperation { entities, scope } = prepared;
         record.principal = Some(principal.clone());
-        let candidates = engine.candidates(principal, scope);
+        let candidates = engine.candidates(principal, scope).map_err(|error| unprepared(error.into()))?;
         let (is_noted, for_shadow) = self.noted_of(asked);
         let read_http = candidates.read_http();
         let noted = match is_noted || read_http {
@@ -378,9 +409,11 @@ impl Authorizer {
             factory.request(principal, entities, &matched, path, facts)
         };
         let unfit = |error: EntityError| Rejection::deny("facts_do_not_fit", error.to_string());
-        let decision = candidates.decide(version, request).map_err(unfit)?;
-        if self.bundle.deployment().cross_check {
-            let cedars = candidates.cedars_decision(&request().map_err(unfit)?, version);
+        let decision = candidates.decide(request).map_err(unfit)?;
+        if self.bundle().deployment().cross_check {
+            let cedars = candidates
+                .cedars_decision(&request().map_err(unfit)?)
+                .map_err(|error| unprepared(error.into()))?;
             refuse_disagreement(&decision, &cedars)?;
         }
         if is_noted {
@@ -401,7 +434,7 @@ impl Authorizer {
         asked: &Asked<'_>,
         path: Option<&'p RequestPath>,
     ) -> Result<RouteMatch<'t, 'p>, Rejection> {
-        let routes = self.bundle.routes();
+        let routes = self.bundle().routes();
         let no_route = || {
             Rejection::deny(
                 "no_route",
@@ -482,13 +515,13 @@ impl Authorizer {
         Provenance {
             policy_version: &asked.stage.version.name,
             policy_digest: &asked.stage.version.digest,
-            bundle_digest: self.bundle.digest(),
+            bundle_digest: self.bundle().digest(),
         }
     }
 
     /// What is told with a refusal.
     fn refusal_context(&self, asked: &Asked<'_>) -> AuthorizerContext {
-        fill_refusal(&self.bundle.deployment().context, &self.provenance(asked))
+        fill_refusal(&self.bundle().deployment().context, &self.provenance(asked))
     }
 
     /// What a caller is told with a document that allows something: who it is, to the gateway and to the integration.
@@ -500,7 +533,7 @@ impl Authorizer {
     ) -> Result<Answer, Rejection> {
         let principal_id = safe_text(&principal_id(claims));
         let facts = ContextFacts { claims, principal_id: &principal_id, provenance: self.provenance(asked) };
-        let context = fill(&self.bundle.deployment().context, &facts)
+        let context = fill(&self.bundle().deployment().context, &facts)
             .map_err(|error| Rejection::deny("context_too_large", error.to_string()))?;
         let usage_identifier_key = claims
             .usage_key()
@@ -515,6 +548,19 @@ fn principal(token: &Believed, question: &Question<'_>) -> Result<Principal, Rej
     token.made.principal(&token.claims, &question.asked.stage.factory).map_err(|error| {
         Rejection::deny("claims_do_not_fit", error.to_string()).of(safe_text(&principal_id(&token.claims)))
     })
+}
+
+/// What was not built is not believed; anything else that was not there is a defect of ours.
+fn unprepared(error: PrepareError) -> Rejection {
+    let reason = match &error {
+        PrepareError::Damaged(_) | PrepareError::Engine(EngineError::Damaged(_)) => "bundle_damaged",
+        PrepareError::Actions(_)
+        | PrepareError::Operation
+        | PrepareError::Entity(_)
+        | PrepareError::Engine(EngineError::Together(_))
+        | PrepareError::Grants(_) => "internal",
+    };
+    Rejection::fault(reason, error.to_string())
 }
 
 /// A decision that Cedar's own authorizer does not make is none: whichever of the two is wrong, nobody gets in by it.

@@ -13,6 +13,7 @@
 //! schema/authorizer.toml            the facts of the deployment
 //! ```
 
+pub mod built;
 pub mod deployment;
 pub mod finding;
 mod layout;
@@ -27,13 +28,16 @@ pub mod versions;
 pub mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use cedar_policy as cedar;
 
+use self::built::{BuiltFile, BuiltVersion, Damaged, Section};
 use self::deployment::Deployment;
 use self::finding::{BundleErrors, Code, Findings, meant, with_meant};
-use self::policies::{KnownNames, PolicyVersion};
+use self::policies::{KnownNames, PolicyVersion, VersionHead};
+use self::roles::Roles;
 use self::source::SourceFiles;
 use self::validation::Validation;
 use self::versions::Versions;
@@ -42,25 +46,58 @@ use crate::jose::issuer::IssuerError;
 use crate::jose::issuer::KeySource;
 use crate::jose::issuer::introspection::contested;
 use crate::jose::{JwkSet, KeyRing, TrustedIssuer, TrustedIssuers};
-use crate::route::{RouteErrorKind, RouteTable};
+use crate::route::{Operation, RouteErrorKind, RouteTable};
 
 /// Where the route table stands in a bundle.
 pub const ROUTES: &str = "schema/routes.toml";
 /// Where the generated schema of the operations stands in a bundle.
 pub const ROUTES_SCHEMA: &str = "schema/routes.cedarschema";
 
-/// Everything that decisions are made from, checked. Only [`Bundle::load`] makes one.
+/// What decisions are made from, beside the policies: checked, and the same whether it is read from sources or built.
 #[derive(Debug)]
-pub struct Bundle {
+pub struct BundleFacts {
     digest: String,
     deployment: Deployment,
     routes: RouteTable,
-    schema: cedar::Schema,
     vocabulary: Vocabulary,
     versions: Versions,
-    policies: BTreeMap<String, Arc<PolicyVersion>>,
     issuers: TrustedIssuers,
     keys: KeyRing,
+}
+
+/// A whole schema, kept by several.
+pub type SharedSchema = Arc<cedar::Schema>;
+
+/// Everything that decisions are made from, checked. Only [`Bundle::load`] makes one.
+#[derive(Debug)]
+pub struct Bundle {
+    facts: BundleFacts,
+    schema: SharedSchema,
+    policies: BTreeMap<String, Arc<PolicyVersion>>,
+}
+
+/// The same, built before: opened, and not read from its sources. Only [`BuiltBundle::open`] makes one.
+#[derive(Debug)]
+pub struct BuiltBundle {
+    facts: BundleFacts,
+    heads: BTreeMap<String, Arc<VersionHead>>,
+    file: BuiltFile,
+}
+
+impl Deref for Bundle {
+    type Target = BundleFacts;
+
+    fn deref(&self) -> &BundleFacts {
+        &self.facts
+    }
+}
+
+impl Deref for BuiltBundle {
+    type Target = BundleFacts;
+
+    fn deref(&self) -> &BundleFacts {
+        &self.facts
+    }
 }
 
 impl Bundle {
@@ -84,11 +121,10 @@ impl Bundle {
             .as_ref()
             .zip(gateway)
             .and_then(|(routes, gateway)| load_schema(files, routes, gateway, findings));
-        let (mut issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
+        let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
         let names = routes.as_ref().map(|routes| known_names(routes, &issuers));
         let mut policies = BTreeMap::new();
-        let folders: Vec<&str> =
-            files.folders_in("policies/").filter(|folder| *folder != "issuers").collect();
+        let folders = version_folders(files);
         for folder in &folders {
             if let Some(version) =
                 PolicyVersion::load(folder, files, validation.as_ref(), names.as_ref(), findings)
@@ -98,27 +134,177 @@ impl Bundle {
         }
         let schema = validation.map(|validation| validation.schema().clone());
         let versions = Versions::load(files, &folders, deployment.as_ref(), findings);
-        check_issuers(&issuers, &policies, vocabulary.as_ref(), findings);
-        let known = known_issuers(files, &issuers);
-        let revocations = revocations::load(files, known.as_ref(), findings);
-        for ReadIssuer { issuer, .. } in &mut issuers {
-            // More than one may bear the alias, and each of them refuses the same.
-            issuer.set_revocations(revocations.get(issuer.name()).cloned().unwrap_or_default());
-        }
-        let issuers = index_issuers(issuers, findings)?;
-        Some(Self {
+        let heads = policies.values().map(|version| version.head().as_ref());
+        check_issuers(&issuers, heads, vocabulary.as_ref(), findings);
+        let issuers = trust(files, issuers, findings)?;
+        let facts = BundleFacts {
             digest: files.digest(),
             deployment: deployment?,
             routes: routes?,
-            schema: schema?,
             vocabulary: vocabulary?,
             versions: versions?,
-            policies,
             issuers,
             keys,
-        })
+        };
+        Some(Self { facts, schema: Arc::new(schema?), policies })
     }
 
+    /// The whole schema: the hand-written vocabulary and the generated operations.
+    #[must_use]
+    pub fn schema(&self) -> &cedar::Schema {
+        &self.schema
+    }
+
+    /// The same, to be kept beside the bundle.
+    pub(crate) fn shared_schema(&self) -> SharedSchema {
+        Arc::clone(&self.schema)
+    }
+
+    /// The policy version that decides for the stage of an API; `None` where no line of versions.toml says so.
+    #[must_use]
+    pub fn active(&self, api: &str, stage: &str) -> Option<&Arc<PolicyVersion>> {
+        self.policies.get(self.versions.active(api, stage)?)
+    }
+
+    /// The version that is evaluated beside the active one there, where versions.toml names one.
+    #[must_use]
+    pub fn shadow(&self, api: &str, stage: &str) -> Option<&Arc<PolicyVersion>> {
+        self.policies.get(self.versions.shadow(api, stage)?)
+    }
+
+    /// The version of that name.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Option<&Arc<PolicyVersion>> {
+        self.policies.get(name)
+    }
+
+    /// All versions of the policies, by name.
+    pub fn policy_versions(&self) -> impl Iterator<Item = &PolicyVersion> {
+        self.policies.values().map(Arc::as_ref)
+    }
+
+    /// By operation, in the order of the route table: the groups that its action is in.
+    ///
+    /// # Errors
+    /// In words, where the schema's actions lead in a circle, which a loaded schema's never do.
+    pub fn action_groups(&self) -> Result<Vec<Vec<String>>, String> {
+        let actions = self.schema.action_entities().map_err(|error| error.to_string())?;
+        let groups = |operation: &Operation| {
+            let id = cedar::EntityId::new(operation.name());
+            let kind: cedar::EntityTypeName =
+                "Action".parse().map_err(|error: cedar::ParseErrors| error.to_string())?;
+            let action = cedar::EntityUid::from_type_name_and_id(kind, id);
+            let groups = actions.ancestors(&action).into_iter().flatten();
+            let mut groups: Vec<String> = groups.map(|group| group.id().unescaped().to_owned()).collect();
+            groups.sort_unstable();
+            Ok(groups)
+        };
+        self.routes.operations().iter().map(groups).collect()
+    }
+}
+
+impl BuiltBundle {
+    /// Opens a built bundle: reads what is small, by the code that reads it from sources, and checks it as there.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(file: BuiltFile) -> Result<Self, OpenError> {
+        let files = file.opening_files()?;
+        let mut findings = Findings::new(&files);
+        let opened = Self::read(&file, &files, &mut findings);
+        let (facts, heads) = findings.finish(opened)?;
+        Ok(Self { facts, heads, file })
+    }
+
+    fn read(
+        file: &BuiltFile,
+        files: &SourceFiles,
+        findings: &mut Findings<'_>,
+    ) -> Option<(BundleFacts, BTreeMap<String, Arc<VersionHead>>)> {
+        let head = file.head();
+        let deployment = Deployment::load(files, findings);
+        let routes = load_routes(files, findings);
+        let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
+        let mut heads = BTreeMap::new();
+        for BuiltVersion { name, digest, .. } in &head.versions {
+            if let Some(roles) = Roles::load(&format!("policies/{name}/roles.toml"), files, findings) {
+                let version = VersionHead { name: name.clone(), digest: digest.clone(), roles };
+                heads.insert(name.clone(), Arc::new(version));
+            }
+        }
+        let exists: Vec<&str> = head.versions.iter().map(|version| version.name.as_str()).collect();
+        let versions = Versions::load(files, &exists, deployment.as_ref(), findings);
+        check_issuers(&issuers, heads.values().map(Arc::as_ref), Some(&head.vocabulary), findings);
+        let issuers = trust(files, issuers, findings)?;
+        let facts = BundleFacts {
+            digest: head.digest.clone(),
+            deployment: deployment?,
+            routes: routes?,
+            vocabulary: head.vocabulary.clone(),
+            versions: versions?,
+            issuers,
+            keys,
+        };
+        Some((facts, heads))
+    }
+
+    /// The file that it is in.
+    #[must_use]
+    pub fn file(&self) -> &BuiltFile {
+        &self.file
+    }
+
+    /// The version of that name.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Option<&Arc<VersionHead>> {
+        self.heads.get(name)
+    }
+
+    /// What the policies of a version are asked by: their index, their records, and where their texts stand.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub(crate) fn sections(&self, version: &str) -> Result<[Section; 3], Damaged> {
+        Ok([
+            self.file.section(&built::index_section(version))?,
+            self.file.section(&built::rules_section(version))?,
+            self.file.section(built::SOURCES)?,
+        ])
+    }
+
+    /// The whole schema, parsed now.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn schema(&self) -> Result<SharedSchema, Damaged> {
+        let files = self.file.source_files()?;
+        let fragment = |path: &str| {
+            let text = files.text(path).ok_or_else(|| Damaged::new(format!("`{path}` is missing")))?;
+            let (fragment, _) = cedar::SchemaFragment::from_cedarschema_str(text)
+                .map_err(|error| Damaged::new(format!("`{path}` is no schema: {error}")))?;
+            Ok::<_, Damaged>(fragment)
+        };
+        let generated = self.routes.cedarschema();
+        let (operations, _) = cedar::SchemaFragment::from_cedarschema_str(&generated)
+            .map_err(|error| Damaged::new(format!("the operations make no schema: {error}")))?;
+        cedar::Schema::from_schema_fragments([fragment(vocabulary::PATH)?, operations])
+            .map(Arc::new)
+            .map_err(|error| Damaged::new(format!("its schemas do not go together: {error}")))
+    }
+}
+
+/// Why a built bundle cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It was changed or damaged.
+    #[error("the bundle is damaged: {0}")]
+    Damaged(#[from] Damaged),
+    /// What its files say does not hold together, though it was checked when it was built.
+    #[error(transparent)]
+    Bundle(#[from] BundleErrors),
+}
+
+impl BundleFacts {
     /// The digest over every file: `sha256:` and 64 hex digits.
     #[must_use]
     pub fn digest(&self) -> &str {
@@ -137,39 +323,16 @@ impl Bundle {
         &self.routes
     }
 
-    /// The whole schema: the hand-written vocabulary and the generated operations.
-    #[must_use]
-    pub fn schema(&self) -> &cedar::Schema {
-        &self.schema
-    }
-
     /// What the schema declares.
     #[must_use]
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
 
-    /// The policy version that decides for the stage of an API; `None` where no line of versions.toml says so.
-    #[must_use]
-    pub fn active(&self, api: &str, stage: &str) -> Option<&Arc<PolicyVersion>> {
-        self.policies.get(self.versions.active(api, stage)?)
-    }
-
-    /// The version that is evaluated beside the active one there, where versions.toml names one.
-    #[must_use]
-    pub fn shadow(&self, api: &str, stage: &str) -> Option<&Arc<PolicyVersion>> {
-        self.policies.get(self.versions.shadow(api, stage)?)
-    }
-
     /// Which version decides which stage.
     #[must_use]
     pub fn versions(&self) -> &Versions {
         &self.versions
-    }
-
-    /// All versions of the policies, by name.
-    pub fn policy_versions(&self) -> impl Iterator<Item = &PolicyVersion> {
-        self.policies.values().map(Arc::as_ref)
     }
 
     /// The trusted issuers.
@@ -203,6 +366,38 @@ impl Bundle {
     pub fn wants_development_keys(&self) -> bool {
         self.issuers.iter().any(|issuer| *issuer.keys() == KeySource::Development)
     }
+}
+
+impl DerefMut for Bundle {
+    fn deref_mut(&mut self) -> &mut BundleFacts {
+        &mut self.facts
+    }
+}
+
+impl DerefMut for BuiltBundle {
+    fn deref_mut(&mut self) -> &mut BundleFacts {
+        &mut self.facts
+    }
+}
+
+/// The folders of `policies/` that hold versions.
+fn version_folders(files: &SourceFiles) -> Vec<&str> {
+    files.folders_in("policies/").filter(|folder| *folder != "issuers").collect()
+}
+
+/// The issuers with what they refuse, under one roof.
+fn trust(
+    files: &SourceFiles,
+    mut issuers: Vec<ReadIssuer>,
+    findings: &mut Findings<'_>,
+) -> Option<TrustedIssuers> {
+    let known = known_issuers(files, &issuers);
+    let revocations = revocations::load(files, known.as_ref(), findings);
+    for ReadIssuer { issuer, .. } in &mut issuers {
+        // More than one may bear the alias, and each of them refuses the same.
+        issuer.set_revocations(revocations.get(issuer.name()).cloned().unwrap_or_default());
+    }
+    index_issuers(issuers, findings)
 }
 
 /// The route table of a bundle alone, for the command that generates its schema.
@@ -410,14 +605,14 @@ fn known_issuers<'i>(files: &SourceFiles, issuers: &'i [ReadIssuer]) -> Option<H
 }
 
 /// What an issuer confers must exist, and what the schema requires of every token the issuer must map.
-fn check_issuers(
+fn check_issuers<'v>(
     issuers: &[ReadIssuer],
-    policies: &BTreeMap<String, Arc<PolicyVersion>>,
+    versions: impl Iterator<Item = &'v VersionHead> + Clone,
     vocabulary: Option<&Vocabulary>,
     findings: &mut Findings<'_>,
 ) {
     for ReadIssuer { path, issuer } in issuers {
-        for version in policies.values() {
+        for version in versions.clone() {
             for role in issuer.grantable_roles().iter().filter(|role| !version.roles.contains(role)) {
                 let message =
                     format!("issuer `{}` may confer role `{role}`, which does not exist", issuer.name());

@@ -5,6 +5,7 @@
 //! here any evaluation error makes the decision a Deny.
 
 mod index;
+mod rules;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,30 +13,18 @@ use std::fmt;
 use cedar_policy as cedar;
 use serde_json::Value;
 
-use crate::bundle::policies::PolicyVersion;
+use crate::bundle::built::{Damaged, Section};
 use crate::cedar_core::{Condition, Inquiry};
 use crate::entities::{AccessRequest, OperationEntities, Principal};
 
 use index::{Known, KnownTarget, ScopeIndex};
+use rules::{BuiltRules, Rule, Rules};
 
 /// A set of policies that can be asked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Engine {
-    policies: cedar::PolicySet,
-    /// The policies in the order of their names, which is that of an answer's reasons.
-    rules: Vec<Rule>,
+    rules: Rules,
     index: ScopeIndex,
-}
-
-/// A policy, ready to be asked when its scope is true.
-#[derive(Clone, Debug)]
-struct Rule {
-    id: cedar::PolicyId,
-    /// The id as answers write it.
-    name: String,
-    permits: bool,
-    condition: Option<Condition>,
-    reads_http: bool,
 }
 
 /// An operation, as the scopes of an [`Engine`] speak of it. Made once, not per request.
@@ -46,7 +35,7 @@ pub struct OperationScope(KnownTarget);
 #[derive(Clone, Debug)]
 pub struct Candidates<'e> {
     engine: &'e Engine,
-    places: Vec<u32>,
+    rules: Vec<&'e Rule>,
 }
 
 /// The policies of an [`Engine`] that can apply to one action on one resource, whoever asks.
@@ -54,6 +43,8 @@ pub struct Candidates<'e> {
 pub struct PolicySlice {
     policies: cedar::PolicySet,
     reads_http: bool,
+    /// By id, of those that have one: what a refused caller may read.
+    deny_messages: Vec<(String, String)>,
 }
 
 /// Exactly Cedar's answer.
@@ -67,10 +58,16 @@ pub struct EngineAnswer {
     pub errors: Vec<PolicyError>,
 }
 
-/// Policies that Cedar does not put together.
+/// Why an engine has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the policies cannot be put together: {0}")]
-pub struct EngineError(String);
+pub enum EngineError {
+    /// Cedar does not put the policies together.
+    #[error("the policies cannot be put together: {0}")]
+    Together(String),
+    /// The built bundle that they are in was changed or damaged.
+    #[error("the bundle is damaged: {0}")]
+    Damaged(#[from] Damaged),
+}
 
 /// A policy that could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,43 +117,83 @@ pub struct Decision {
 
 impl Engine {
     /// An engine over a set of policies. Templates in it decide nothing.
-    #[must_use]
-    pub fn new(policies: cedar::PolicySet) -> Self {
+    ///
+    /// # Errors
+    /// [`EngineError`] where there are more policies than can be numbered.
+    pub fn new(policies: cedar::PolicySet) -> Result<Self, EngineError> {
         let mut ordered: Vec<&cedar::Policy> = policies.policies().collect();
         ordered.sort_by_cached_key(|policy| policy.id().to_string());
-        let index = ScopeIndex::new(ordered.iter().copied());
-        let rule = |policy: &cedar::Policy| {
-            let condition = Condition::of(policy);
-            Rule {
-                id: policy.id().clone(),
-                name: policy.id().to_string(),
-                permits: policy.effect() == cedar::Effect::Permit,
-                reads_http: condition.is_some() && reads_http(policy),
-                condition,
-            }
+        let index = ScopeIndex::new(ordered.iter().copied())?;
+        let rules = ordered.iter().map(|policy| Rule::of(policy)).collect();
+        let ids = ordered.into_iter().map(|policy| policy.id().clone()).collect();
+        Ok(Self { rules: Rules::Read { policies, ids, rules }, index })
+    }
+
+    /// An engine over the policies of a built bundle: their index, their records, and the section where their texts stand.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub fn open(index: Section, records: Section, sources: Section) -> Result<Self, EngineError> {
+        let index = ScopeIndex::open(index)?;
+        Ok(Self { rules: Rules::Built(BuiltRules::open(index.len(), records, sources)), index })
+    }
+
+    /// What [`Engine::open`] opens: the index and the records. `place_of` tells where a policy's text stands among the sources
+    /// and how many bytes it has, by the policy's id.
+    ///
+    /// # Errors
+    /// [`EngineError`] where a policy's text is nowhere.
+    #[cfg(feature = "cli")]
+    pub fn write(
+        &self,
+        place_of: impl Fn(&str) -> Option<[usize; 2]>,
+    ) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
+        let records = match &self.rules {
+            Rules::Read { rules, .. } => rules::write(rules, place_of),
+            Rules::Built(_) => None,
         };
-        let rules = ordered.into_iter().map(rule).collect();
-        Self { policies, rules, index }
+        let records = records.ok_or_else(|| EngineError::Together("a policy has no place".to_owned()))?;
+        Ok((self.index.to_bytes()?, records))
+    }
+
+    /// How many policies there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none: every answer is a deny.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Cedar's answer to a request.
-    #[must_use]
-    pub fn evaluate(&self, request: &cedar::Request, entities: &cedar::Entities) -> EngineAnswer {
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub fn evaluate(
+        &self,
+        request: &cedar::Request,
+        entities: &cedar::Entities,
+    ) -> Result<EngineAnswer, EngineError> {
         let (Some(principal), Some(action), Some(resource)) =
             (request.principal(), request.action(), request.resource())
         else {
-            return cedars_answer(&self.policies, request, entities);
+            return Ok(cedars_answer(self.policies()?, request, entities));
         };
-        let target = self.target(action, resource, entities);
-        let places = self.index.candidates(&self.known(principal, entities), &target);
+        let target = self.target(action, resource, entities)?;
+        let candidates = self.having(self.index.candidates(&self.known(principal, entities)?, &target)?)?;
         let inquiry = Inquiry::new(request, entities);
-        Candidates { engine: self, places }.answer(|condition| inquiry.satisfies(condition))
+        Ok(candidates.answer(|condition| inquiry.satisfies(condition)))
     }
 
     /// What the scopes can tell of an operation.
-    #[must_use]
-    pub fn scope(&self, operation: &OperationEntities) -> OperationScope {
-        OperationScope(self.target(operation.action(), operation.route(), operation.entities()))
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub fn scope(&self, operation: &OperationEntities) -> Result<OperationScope, EngineError> {
+        self.target(operation.action(), operation.route(), operation.entities()).map(OperationScope)
     }
 
     fn target(
@@ -164,52 +201,88 @@ impl Engine {
         action: &cedar::EntityUid,
         resource: &cedar::EntityUid,
         entities: &cedar::Entities,
-    ) -> KnownTarget {
-        self.index.known_target(self.known(action, entities), self.known(resource, entities))
+    ) -> Result<KnownTarget, EngineError> {
+        Ok(self.index.known_target(self.known(action, entities)?, self.known(resource, entities)?))
     }
 
-    fn known(&self, uid: &cedar::EntityUid, entities: &cedar::Entities) -> Known {
-        self.index.known(uid, entities.ancestors(uid).into_iter().flatten())
+    fn known(&self, uid: &cedar::EntityUid, entities: &cedar::Entities) -> Result<Known, EngineError> {
+        Ok(self.index.known(uid, entities.ancestors(uid).into_iter().flatten())?)
     }
 
     /// The policies whose scope is true of a principal that asks for an operation.
     ///
     /// Any other policy's scope is false. Evaluating a scope cannot fail, and a policy with a false scope is neither
     /// determining nor in error, so leaving it out changes nothing.
-    #[must_use]
-    pub fn candidates(&self, principal: &Principal, operation: &OperationScope) -> Candidates<'_> {
-        let known: Known = self.index.known(principal.uid(), principal.ancestors());
-        Candidates { engine: self, places: self.index.candidates(&known, &operation.0) }
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub fn candidates(
+        &self,
+        principal: &Principal,
+        operation: &OperationScope,
+    ) -> Result<Candidates<'_>, EngineError> {
+        let known: Known = self.index.known(principal.uid(), principal.ancestors())?;
+        self.having(self.index.candidates(&known, &operation.0)?)
+    }
+
+    fn having(&self, places: Vec<usize>) -> Result<Candidates<'_>, EngineError> {
+        let rules = places.into_iter().map(|place| self.rules.rule(place)).collect::<Result<_, _>>()?;
+        Ok(Candidates { engine: self, rules })
     }
 
     /// The policies that can apply to an action on a resource, whoever asks: those whose action and resource scope match,
     /// as `entities` tells what the two are in. Those left out change no answer, as in [`Engine::candidates`].
     ///
     /// # Errors
-    /// [`EngineError`] where the policies that can apply cannot be put together (two of one id).
+    /// [`EngineError`], also where the policies that can apply cannot be put together (two of one id).
     pub fn slice(
         &self,
         action: &cedar::EntityUid,
         resource: &cedar::EntityUid,
         entities: &cedar::Entities,
     ) -> Result<PolicySlice, EngineError> {
-        let target = self.target(action, resource, entities);
-        let mut slice = PolicySlice { policies: cedar::PolicySet::new(), reads_http: false };
-        for rule in self.index.reachable(&target).filter_map(|place| self.rules.get(place)) {
-            let Some(policy) = self.policies.policy(&rule.id) else { continue };
+        let target = self.target(action, resource, entities)?;
+        self.slice_of(self.index.reachable(&target)?)
+    }
+
+    fn slice_of(&self, places: impl IntoIterator<Item = usize>) -> Result<PolicySlice, EngineError> {
+        let mut slice =
+            PolicySlice { policies: cedar::PolicySet::new(), reads_http: false, deny_messages: Vec::new() };
+        for place in places {
+            let policy = self.rules.policy(place)?;
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
-                return Ok(self.whole());
+                return self.whole();
             }
+            let rule = self.rules.rule(place)?;
             slice.reads_http |= rule.reads_http;
-            slice.policies.add(policy.clone()).map_err(|error| EngineError(error.to_string()))?;
+            slice.deny_messages.extend(rule.deny_message.clone().map(|message| (rule.name.clone(), message)));
+            slice.policies.add(policy).map_err(|error| EngineError::Together(error.to_string()))?;
         }
         Ok(slice)
     }
 
-    fn whole(&self) -> PolicySlice {
-        let reads_http = self.rules.iter().any(|rule| rule.reads_http);
-        PolicySlice { policies: self.policies.clone(), reads_http }
+    /// All of them.
+    fn whole(&self) -> Result<PolicySlice, EngineError> {
+        let Rules::Read { policies, rules, .. } = &self.rules else { return self.slice_of(0..self.len()) };
+        let messages = rules.iter().filter_map(|rule| Some((rule.name.clone(), rule.deny_message.clone()?)));
+        Ok(PolicySlice {
+            policies: policies.clone(),
+            reads_http: rules.iter().any(|rule| rule.reads_http),
+            deny_messages: messages.collect(),
+        })
+    }
+
+    /// The set that it is over; of a built bundle all of it is parsed when it is first wanted.
+    fn policies(&self) -> Result<&cedar::PolicySet, EngineError> {
+        match &self.rules {
+            Rules::Read { policies, .. } => Ok(policies),
+            Rules::Built(built) => built
+                .all
+                .get_or_init(|| Ok(self.slice_of(0..self.len())?.policies))
+                .as_ref()
+                .map_err(Clone::clone),
+        }
     }
 }
 
@@ -218,57 +291,57 @@ impl Candidates<'_> {
     /// slow to take in addresses and moments.
     #[must_use]
     pub fn read_http(&self) -> bool {
-        self.rules().any(|rule| rule.reads_http)
+        self.rules.iter().any(|rule| rule.reads_http)
     }
 
     /// How many they are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.rules.len()
     }
 
     /// Whether there is none: the answer is a deny.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.rules.is_empty()
     }
 
-    /// The decision, by the policies of `version`. The request is put together only where a condition has to be evaluated.
+    /// The decision. The request is put together only where a condition has to be evaluated.
     ///
     /// # Errors
     /// Those of putting it together.
-    pub fn decide<E>(
-        &self,
-        version: &PolicyVersion,
-        request: impl FnOnce() -> Result<AccessRequest, E>,
-    ) -> Result<Decision, E> {
-        if self.rules().any(|rule| rule.condition.is_some()) {
-            return Ok(self.decide_on(&request()?, version));
+    pub fn decide<E>(&self, request: impl FnOnce() -> Result<AccessRequest, E>) -> Result<Decision, E> {
+        if self.rules.iter().any(|rule| rule.condition.is_some()) {
+            return Ok(self.decide_on(&request()?));
         }
-        Ok(Decision::by(self.answer(|_| Ok(true)), version))
+        Ok(self.decision(self.answer(|_| Ok(true))))
     }
 
     /// What Cedar's own authorizer decides about the same request, by all the policies of the set, whatever their scope.
-    #[must_use]
-    pub fn cedars_decision(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
-        Decision::by(cedars_answer(&self.engine.policies, &request.request, &request.entities), version)
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn cedars_decision(&self, request: &AccessRequest) -> Result<Decision, EngineError> {
+        let answer = cedars_answer(self.engine.policies()?, &request.request, &request.entities);
+        // A policy that determines the answer has a scope that is true, and so it is among these, or the two differ.
+        Ok(self.decision(answer))
     }
 
     /// The decision about a request that is put together already.
     #[must_use]
-    pub fn decide_on(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
+    pub fn decide_on(&self, request: &AccessRequest) -> Decision {
         let inquiry = Inquiry::new(&request.request, &request.entities);
-        Decision::by(self.answer(|condition| inquiry.satisfies(condition)), version)
+        self.decision(self.answer(|condition| inquiry.satisfies(condition)))
     }
 
-    fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.places.iter().filter_map(|place| self.engine.rules.get(usize::try_from(*place).ok()?))
+    fn decision(&self, answer: EngineAnswer) -> Decision {
+        Decision::by(answer, |id| self.rules.iter().find(|rule| rule.name == id)?.deny_message.clone())
     }
 
     /// The answer, by what each condition comes to.
     fn answer(&self, satisfies: impl Fn(&Condition) -> Result<bool, String>) -> EngineAnswer {
         let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for rule in self.rules() {
+        for rule in &self.rules {
             match rule.condition.as_ref().map_or(Ok(true), &satisfies) {
                 Ok(false) => {}
                 Ok(true) if rule.permits => permits.push(rule.name.clone()),
@@ -340,16 +413,18 @@ impl PolicySlice {
         cedars_answer(&self.policies, request, entities)
     }
 
-    /// The decision about a request, by the policies of `version`.
+    /// The decision about a request.
     #[must_use]
-    pub fn decide(&self, request: &AccessRequest, version: &PolicyVersion) -> Decision {
-        Decision::by(self.evaluate(&request.request, &request.entities), version)
+    pub fn decide(&self, request: &AccessRequest) -> Decision {
+        Decision::by(self.evaluate(&request.request, &request.entities), |id| {
+            self.deny_messages.iter().find(|(policy, _)| policy == id).map(|(_, message)| message.clone())
+        })
     }
 }
 
 impl Decision {
-    /// What is made of an answer by the policies of `version`.
-    fn by(answer: EngineAnswer, version: &PolicyVersion) -> Self {
+    /// What is made of an answer; `deny_message` tells that of a policy.
+    fn by(answer: EngineAnswer, deny_message: impl Fn(&str) -> Option<String>) -> Self {
         let (effect, determining) = match (answer.decision, answer.errors.is_empty()) {
             (Effect::Allow, true) => (Effect::Allow, answer.reasons),
             // What allowed did not determine the Deny that the error made.
@@ -358,7 +433,7 @@ impl Decision {
         };
         let deny_message = match effect {
             Effect::Allow => None,
-            Effect::Deny => determining.iter().find_map(|id| version.note(id)?.deny_message.clone()),
+            Effect::Deny => determining.iter().find_map(|id| deny_message(id)),
         };
         Self { effect, determining, errors: answer.errors, deny_message }
     }
@@ -484,7 +559,7 @@ mod tests {
     use super::*;
 
     fn engine(policies: &str) -> Engine {
-        Engine::new(policies.parse().unwrap())
+        Engine::new(policies.parse().unwrap()).unwrap()
     }
 
     #[test]
@@ -510,7 +585,7 @@ mod tests {
         ] {
             for kind in ["when", "unless"] {
                 let text = format!("forbid (principal, action, resource) {kind} {{ {condition} }};");
-                assert_eq!(engine(&text).whole().reads_http(), expected, "{text}");
+                assert_eq!(engine(&text).whole().unwrap().reads_http(), expected, "{text}");
             }
         }
     }
@@ -545,9 +620,9 @@ mod tests {
         let action = entity("Action::\"GET /a\"", &["Action::\"read\"", "Action::\"GET\""]);
         let route = entity("Route::\"/a\"", &["Path::\"/a\"", "Path::\"/\""]);
         let entities = cedar::Entities::from_entities([action, route], None).unwrap();
-        let target = engine.target(&uid("Action::\"GET /a\""), &uid("Route::\"/a\""), &entities);
-        let candidates = engine.candidates(&principal, &OperationScope(target));
-        let ids: Vec<String> = candidates.rules().map(|rule| rule.name.clone()).collect();
+        let target = engine.target(&uid("Action::\"GET /a\""), &uid("Route::\"/a\""), &entities).unwrap();
+        let candidates = engine.candidates(&principal, &OperationScope(target)).unwrap();
+        let ids: Vec<String> = candidates.rules.iter().map(|rule| rule.name.clone()).collect();
         assert_eq!(ids, ["policy0", "policy1", "policy2", "policy3", "policy4"]);
         assert_eq!((candidates.len(), candidates.is_empty()), (5, false));
     }

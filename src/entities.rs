@@ -236,8 +236,24 @@ impl OperationEntities {
         actions: &cedar::Entities,
     ) -> Result<Self, EntityError> {
         let action = uid(&type_name("Action")?, operation.name());
-        let groups: HashSet<cedar::EntityUid> =
-            actions.ancestors(&action).into_iter().flatten().cloned().collect();
+        let groups = actions.ancestors(&action).into_iter().flatten();
+        Self::within(operation, api, stage, vocabulary, groups.map(|group| group.id().unescaped()))
+    }
+
+    /// The same, by the names of the groups that the action is in.
+    ///
+    /// # Errors
+    /// [`EntityError::Cedar`].
+    pub fn within<'g>(
+        operation: &Operation,
+        api: &str,
+        stage: &str,
+        vocabulary: &Vocabulary,
+        groups: impl IntoIterator<Item = &'g str>,
+    ) -> Result<Self, EntityError> {
+        let kind = type_name("Action")?;
+        let action = uid(&kind, operation.name());
+        let groups: HashSet<cedar::EntityUid> = groups.into_iter().map(|group| uid(&kind, group)).collect();
         let (path, tag) = (type_name("Path")?, type_name("Tag")?);
         let parents = operation
             .path_ancestors()

@@ -9,6 +9,7 @@
 //!   discovery     where an issuer's metadata says that its keys are
 //!   freshness     how long keys are believed, and when they are asked for again
 //! introspection   what an issuer says about an opaque token
+//! origin          where a bundle comes from, and what is asked of it before it is in charge
 //! live            the authorizer as it runs: its bundle is swapped, and what it needs is fetched
 //! ```
 
@@ -25,10 +26,13 @@ pub mod keys;
 
 pub mod introspection;
 
+mod origin;
+
 pub mod live;
 
 pub use discovery::MetadataError;
 pub use files::{
-    DEVELOPMENT_JWKS, FetchError, add_development_keys, development_home, read_bundle, read_policy_tests,
+    DEVELOPMENT_JWKS, FetchError, SIGNATURES, add_development_keys, development_home, open_built,
+    read_bundle, read_policy_tests,
 };
 pub use secrets::read_secrets;

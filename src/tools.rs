@@ -21,6 +21,7 @@ pub mod mutate;
 pub mod openapi;
 pub mod people;
 pub mod plan;
+pub mod release;
 pub mod replay;
 pub mod sarif;
 pub mod scaffold;
@@ -31,6 +32,17 @@ pub mod whole_api;
 pub mod why_document;
 
 use serde_json::Value;
+
+use crate::authorizer::Authorizer;
+use crate::bundle::Bundle;
+
+/// The bundle of an authorizer, as it was read from its sources.
+///
+/// # Errors
+/// In words, where the authorizer answers by a built bundle, which has to be read from its sources first.
+fn sources(authorizer: &Authorizer) -> Result<&Bundle, String> {
+    authorizer.read_bundle().ok_or_else(|| "a built bundle has to be read from its sources first".to_owned())
+}
 
 /// The `id` of a batch line that could not be used otherwise; `None` where it is no JSON object or has none.
 #[must_use]

@@ -50,12 +50,13 @@ fn measure(
     report: impl FnOnce(Vec<Measured<'_>>),
 ) {
     let path: RequestPath = "/orders/4711".parse().expect("the path is in its normal form");
-    let bundle = subject.authorizer.bundle();
+    let bundle = subject.bundle();
     let prepared = Prepared::new(bundle, &path);
     let claims = subject.claims(bundle);
     let set = |(name, text): (String, String)| {
-        let engine = Engine::new(text.parse().expect("the policies are policies"));
-        let scope = engine.scope(&prepared.operation);
+        let engine =
+            Engine::new(text.parse().expect("the policies are policies")).expect("they can be asked");
+        let scope = engine.scope(&prepared.operation).expect("the index can be read");
         Set {
             name,
             engine,
@@ -66,8 +67,8 @@ fn measure(
     };
     let sets: Vec<Set> = sets.into_iter().map(set).collect();
     let decide = |set: &Set| {
-        let candidates = set.engine.candidates(&set.principal, &set.scope);
-        candidates.decide_on(&set.request, prepared.version)
+        let candidates = set.engine.candidates(&set.principal, &set.scope).expect("the index can be read");
+        candidates.decide_on(&set.request)
     };
     report(sets.iter().map(|set| measured(set.name.clone(), move || decide(set))).collect());
 }

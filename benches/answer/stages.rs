@@ -15,7 +15,7 @@ use crate::{Measured, measured};
 
 /// Hands the stages over, in the order of the pipeline. `record` is the log line, which the shell writes.
 pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
-    let bundle = subject.authorizer.bundle();
+    let bundle = subject.bundle();
     let api = bundle.deployment().api("123456789012", "a1b2c3d4e5").expect("the bundle has the API");
     let read = || AuthorizerEvent::parse(&subject.request_event).expect("the event is one");
     let event = read();
@@ -59,9 +59,7 @@ pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
         measured("principal", || prepared.principal(&claims)),
         measured("request", || prepared.request_with(&principal, &HttpFacts::default())),
         measured("the same with address and time", || prepared.request_with(&principal, &http)),
-        measured("decision", || {
-            prepared.engine.candidates(&principal, &prepared.scope).decide_on(&request, prepared.version)
-        }),
+        measured("decision", || prepared.candidates(&principal).decide_on(&request)),
         measured("context, document and reply", answer),
         measured("record", || serde_json::to_vec(&record)),
     ]);

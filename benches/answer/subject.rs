@@ -8,11 +8,11 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cedar_gate::authorizer::Authorizer;
-use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::policies::PolicyVersion;
 use cedar_gate::bundle::source::SourceFiles;
+use cedar_gate::bundle::{Bundle, BundleFacts};
 use cedar_gate::credential::BearerToken;
-use cedar_gate::decision::{Engine, OperationScope};
+use cedar_gate::decision::{Candidates, Engine, OperationScope};
 use cedar_gate::entities::{AccessRequest, EntityFactory, HttpFacts, OperationEntities, Principal};
 use cedar_gate::fetch;
 use cedar_gate::jose::{VerifiedClaims, verify};
@@ -71,8 +71,13 @@ impl Subject {
         subject
     }
 
+    /// The bundle that answers.
+    pub(crate) fn bundle(&self) -> &Bundle {
+        self.authorizer.read_bundle().expect("it was read from its sources")
+    }
+
     /// What the token says, by the issuers and keys of a bundle.
-    pub(crate) fn claims(&self, bundle: &Bundle) -> VerifiedClaims {
+    pub(crate) fn claims(&self, bundle: &BundleFacts) -> VerifiedClaims {
         let text = format!("{}.{}", self.signed, URL_SAFE_NO_PAD.encode(&self.signature));
         let token = BearerToken::new(&text).expect("the token has a token's length");
         verify(&token, bundle.issuers(), bundle.keys(), NOW).expect("the token is right")
@@ -118,8 +123,8 @@ impl<'b> Prepared<'b> {
         let operation =
             OperationEntities::new(matched.operation(), "orders-rest", "prod", bundle.vocabulary(), &actions)
                 .expect("the operation has entities");
-        let engine = Engine::new(version.policies().clone());
-        let scope = engine.scope(&operation);
+        let engine = Engine::new(version.policies().clone()).expect("the policies can be asked");
+        let scope = engine.scope(&operation).expect("the scopes can be read");
         let factory = EntityFactory::new(bundle.vocabulary(), &version.roles).expect("the vocabulary is one");
         Self { version, factory, matched, path, operation, engine, scope }
     }
@@ -127,9 +132,13 @@ impl<'b> Prepared<'b> {
     /// The request as the authorizer makes it: with the volatile facts where a policy reads them.
     pub(crate) fn request(&self, claims: &VerifiedClaims) -> AccessRequest {
         let principal = self.principal(claims);
-        let read_http = self.engine.candidates(&principal, &self.scope).read_http();
+        let read_http = self.candidates(&principal).read_http();
         let facts = if read_http { facts() } else { HttpFacts::default() };
         self.request_with(&principal, &facts)
+    }
+
+    pub(crate) fn candidates(&self, principal: &Principal) -> Candidates<'_> {
+        self.engine.candidates(principal, &self.scope).expect("the index can be read")
     }
 
     pub(crate) fn principal(&self, claims: &VerifiedClaims) -> Principal {

@@ -100,7 +100,8 @@ fn check(files: &SourceFiles) -> String {
     let authorizer = Authorizer::new(load(files)).expect("the bundle can be asked");
     let kept = cache_safety::check(&authorizer, files).expect("cache safety is checked");
     let documents = whole_api::check(&authorizer, files, &[]).expect("documents are made");
-    let lints = lint::check(authorizer.bundle(), files).expect("the policies are looked into");
+    let bundle = authorizer.read_bundle().expect("the bundle was read from its sources");
+    let lints = lint::check(bundle, files).expect("the policies are looked into");
     format!(
         "{} findings about kept answers, {} APIs with documents, {} lints",
         kept.len(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::arn::{ArnError, MethodArn, Target, Verb};
-use crate::bundle::Bundle;
+use crate::bundle::BundleFacts;
 use crate::bundle::deployment::{Api, ApiKind};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::iam::{ResourceArn, StageWideArn};
@@ -44,7 +44,7 @@ impl<'a> Asked<'a> {
     /// for one API must never be an answer to another.
     pub(super) fn read(
         event: &AuthorizerEvent<'_>,
-        bundle: &'a Bundle,
+        bundle: &'a BundleFacts,
         stages: &'a Stages,
     ) -> Result<Self, Rejection> {
         if event.kind() == EventKind::AppSync {
@@ -87,7 +87,7 @@ impl<'a> Asked<'a> {
     /// AppSync names no method: its requests are what its one HTTP operation is, `POST /graphql`.
     fn read_appsync(
         event: &AuthorizerEvent<'_>,
-        bundle: &'a Bundle,
+        bundle: &'a BundleFacts,
         stages: &'a Stages,
     ) -> Result<Self, Rejection> {
         let account = event.account_id().unwrap_or_default();
@@ -117,7 +117,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The API of that account and id, if it is one that sends such events.
-fn api<'a>(bundle: &'a Bundle, event: EventKind, account: &str, id: &str) -> Result<&'a Api, Rejection> {
+fn api<'a>(bundle: &'a BundleFacts, event: EventKind, account: &str, id: &str) -> Result<&'a Api, Rejection> {
     let api = bundle.deployment().api(account, id).ok_or_else(|| {
         let detail = format!(
             "API `{}` of account `{}` is not named in schema/authorizer.toml",

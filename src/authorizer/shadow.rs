@@ -38,7 +38,7 @@ impl Authorizer {
     /// Never panics: a shadow that does has no opinion, and the record says so.
     #[must_use]
     pub fn ask_shadow(&self, question: &ShadowQuestion, record: &DecisionRecord) -> Option<ShadowRecord> {
-        let api = self.bundle.deployment().apis.iter().find(|api| api.name == question.api)?;
+        let api = self.bundle().deployment().apis.iter().find(|api| api.name == question.api)?;
         let stage = self.stages.find(&api.name, &question.stage)?;
         let shadow = stage.shadow.as_ref()?;
         compare(stage, shadow, question, record, || self.decide_by(api, stage, shadow, question))
@@ -51,24 +51,22 @@ impl Authorizer {
         shadow: &ShadowStage,
         question: &ShadowQuestion,
     ) -> Result<Decision, String> {
-        let routes = self.bundle.routes();
+        let facts = self.bundle();
+        let routes = facts.routes();
         let matched = match &question.path {
             Some(path) => routes.find(api.kind.router(), &question.verb, path),
             None => routes.find_connect(),
         }
         .ok_or("the route table has no operation for the request")?;
-        let index = matched.operation().id().index();
-        let (operation, scope) = stage
-            .operations
-            .get(index)
-            .zip(shadow.scopes.get(index))
-            .ok_or("the operation was not prepared")?;
+        let id = matched.operation().id();
+        let operation = stage.operation(facts, id).map_err(|error| error.to_string())?;
+        let scope = shadow.scope(id, operation).map_err(|error| error.to_string())?;
         let principal = shadow.factory.principal(&question.claims).map_err(|error| error.to_string())?;
         let path = question.path.as_ref().map_or("", RequestPath::as_str);
         let request =
             || shadow.factory.request(&principal, &operation.entities, &matched, path, &question.facts);
-        let candidates = shadow.engine.candidates(&principal, scope);
-        candidates.decide(&shadow.version, request).map_err(|error| error.to_string())
+        let candidates = shadow.engine.candidates(&principal, scope).map_err(|error| error.to_string())?;
+        candidates.decide(request).map_err(|error| error.to_string())
     }
 }
 

@@ -1,15 +1,19 @@
-//! The stages of the APIs, each prepared once: its entities, and for each operation the policies that can apply.
+//! The stages of the APIs: what makes their entities, and the policies, ready to be asked. What speaks of one operation is
+//! made when the operation is first asked for.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::bundle::Bundle;
-use crate::bundle::deployment::AnswerScope;
-use crate::bundle::policies::PolicyVersion;
+use super::ground::Ground;
+use crate::bundle::built::Damaged;
+use crate::bundle::deployment::{AnswerScope, Api};
+use crate::bundle::policies::VersionHead;
+use crate::bundle::{BundleFacts, SharedSchema};
 use crate::decision::{Engine, EngineError, OperationScope, PolicySlice};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
 use crate::grants::{GrantError, GrantPlan};
 use crate::iam::PreparedRoutes;
+use crate::route::{Operation, OperationId};
 
 /// Every stage that a policy version decides, by API and name.
 #[derive(Debug)]
@@ -19,17 +23,20 @@ pub(super) struct Stages(HashMap<String, HashMap<String, Stage>>);
 #[derive(Debug)]
 pub(super) struct Stage {
     /// The policies that decide.
-    pub(super) version: Arc<PolicyVersion>,
+    pub(super) version: Arc<VersionHead>,
     /// What makes principals and requests.
     pub(super) factory: Arc<EntityFactory>,
     /// The policies, ready to be asked.
     pub(super) engine: Arc<Engine>,
-    /// Each operation's entities, in the order of the route table.
-    pub(super) operations: Vec<PreparedOperation>,
     /// What makes documents, where answers speak of the whole API.
     pub(super) whole: Option<WholeStage>,
     /// What is asked beside, where versions.toml names it.
     pub(super) shadow: Option<ShadowStage>,
+    api: String,
+    name: String,
+    groups: Arc<[Vec<String>]>,
+    /// Those that were asked for, in the order of the route table.
+    operations: Vec<OnceLock<PreparedOperation>>,
 }
 
 /// An operation of a stage, ready to be asked for.
@@ -43,13 +50,13 @@ pub(super) struct PreparedOperation {
 #[derive(Debug)]
 pub(super) struct ShadowStage {
     /// Its policies.
-    pub(super) version: Arc<PolicyVersion>,
+    pub(super) version: Arc<VersionHead>,
     /// What makes principals: a role may include others than in the active version.
     pub(super) factory: Arc<EntityFactory>,
     /// Its policies, ready to be asked.
     pub(super) engine: Arc<Engine>,
-    /// By operation: what its scopes can tell of it.
-    pub(super) scopes: Vec<OperationScope>,
+    /// By operation: what its scopes can tell of it, where it was asked.
+    scopes: Vec<OnceLock<OperationScope>>,
 }
 
 /// What the documents of a stage are made with.
@@ -57,86 +64,90 @@ pub(super) struct ShadowStage {
 pub(super) struct WholeStage {
     /// What makes a principal's grants.
     pub(super) plan: GrantPlan,
+    /// What they are held against.
+    pub(super) schema: SharedSchema,
     /// By operation: the policies that can apply, for Cedar's own authorizer to be asked.
     pub(super) slices: Vec<PolicySlice>,
     /// The routes, as the compiler of documents wants them.
     pub(super) prepared: PreparedRoutes,
 }
 
-/// Why a bundle cannot be prepared: a defect of ours, because what a bundle's author could get wrong is found when it is
-/// loaded.
+/// Why a bundle cannot be prepared: a defect of ours or damage to a built bundle, because what a bundle's author could get
+/// wrong is found when it is loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
     /// The schema's actions cannot be read.
     #[error("the actions of the schema cannot be read: {0}")]
     Actions(String),
+    /// An operation is none of the route table.
+    #[error("the operation is not in the route table")]
+    Operation,
     /// An entity cannot be made.
     #[error(transparent)]
     Entity(#[from] EntityError),
-    /// The policies of an operation cannot be put together.
+    /// The policies cannot be put together, or read.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The grants of an operation cannot be prepared.
     #[error(transparent)]
     Grants(#[from] GrantError),
+    /// The built bundle was changed or damaged.
+    #[error("the bundle is damaged: {0}")]
+    Damaged(#[from] Damaged),
 }
 
 /// What a policy version needs, whichever stages it decides.
 #[derive(Clone)]
 struct PreparedVersion {
+    head: Arc<VersionHead>,
     factory: Arc<EntityFactory>,
     engine: Arc<Engine>,
 }
 
+/// The versions that were prepared, by name.
+struct PreparedVersions<'g> {
+    ground: &'g Ground,
+    prepared: HashMap<String, PreparedVersion>,
+}
+
 impl Stages {
-    pub(super) fn prepare<'b>(bundle: &'b Bundle) -> Result<Self, PrepareError> {
-        let actions =
-            bundle.schema().action_entities().map_err(|error| PrepareError::Actions(error.to_string()))?;
-        let mut versions: HashMap<&'b str, PreparedVersion> = HashMap::new();
+    pub(super) fn prepare(ground: &Ground) -> Result<Self, PrepareError> {
+        let facts = ground.facts();
+        let groups = ground.action_groups()?;
+        let mut versions = PreparedVersions { ground, prepared: HashMap::new() };
         let mut stages: HashMap<String, HashMap<String, Stage>> = HashMap::new();
-        for api in &bundle.deployment().apis {
-            for stage in api.stage_names() {
-                let Some(version) = bundle.active(&api.name, stage) else { continue };
-                let entity = |operation| {
-                    OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions)
+        for api in &facts.deployment().apis {
+            for name in api.stage_names() {
+                let named = |version: Option<&str>, versions: &mut PreparedVersions<'_>| {
+                    version.map_or(Ok(None), |version| versions.named(version))
                 };
-                let entities: Vec<OperationEntities> =
-                    bundle.routes().operations().iter().map(entity).collect::<Result<_, _>>()?;
-                let mut prepare = |version: &'b Arc<PolicyVersion>| {
-                    if let Some(prepared) = versions.get(version.name.as_str()) {
-                        return Ok(prepared.clone());
-                    }
-                    let prepared = PreparedVersion::new(bundle, version)?;
-                    versions.insert(&version.name, prepared.clone());
-                    Ok::<_, PrepareError>(prepared)
+                let Some(active) = named(facts.versions().active(&api.name, name), &mut versions)? else {
+                    continue;
                 };
-                let prepared = prepare(version)?;
-                let shadow = bundle.shadow(&api.name, stage).map(|version| {
-                    let PreparedVersion { factory, engine } = prepare(version)?;
-                    let scopes = entities.iter().map(|operation| engine.scope(operation)).collect();
-                    Ok::<_, PrepareError>(ShadowStage {
-                        version: Arc::clone(version),
-                        factory,
-                        engine,
-                        scopes,
-                    })
+                let shadow = named(facts.versions().shadow(&api.name, name), &mut versions)?;
+                let operations = facts.routes().operations().len();
+                let shadow = shadow.map(|PreparedVersion { head, factory, engine }| ShadowStage {
+                    version: head,
+                    factory,
+                    engine,
+                    scopes: unasked(operations),
                 });
-                let shadow = shadow.transpose()?;
-                let PreparedVersion { factory, engine } = prepared;
-                let operation = |entities| {
-                    let scope = engine.scope(&entities);
-                    PreparedOperation { entities, scope }
+                let PreparedVersion { head, factory, engine } = active;
+                let mut stage = Stage {
+                    version: head,
+                    factory,
+                    engine,
+                    whole: None,
+                    shadow,
+                    api: api.name.clone(),
+                    name: name.to_owned(),
+                    groups: Arc::clone(&groups),
+                    operations: unasked(operations),
                 };
-                let operations = entities.into_iter().map(operation).collect();
-                let mut ready =
-                    Stage { version: Arc::clone(version), factory, engine, operations, whole: None, shadow };
                 if api.scope == AnswerScope::Api {
-                    let (router, encoding) = (api.kind.router(), api.kind.path_encoding());
-                    let prepared = PreparedRoutes::new(bundle.routes(), router, encoding);
-                    let slices = ready.slices()?;
-                    ready.whole = Some(WholeStage { plan: ready.plan(&slices)?, slices, prepared });
+                    stage.whole = Some(stage.whole(ground, api)?);
                 }
-                stages.entry(api.name.clone()).or_default().insert(stage.to_owned(), ready);
+                stages.entry(api.name.clone()).or_default().insert(name.to_owned(), stage);
             }
         }
         Ok(Self(stages))
@@ -147,30 +158,92 @@ impl Stages {
     }
 }
 
+fn unasked<T>(operations: usize) -> Vec<OnceLock<T>> {
+    (0..operations).map(|_| OnceLock::new()).collect()
+}
+
 impl Stage {
+    /// An operation, ready to be asked for.
+    pub(super) fn operation(
+        &self,
+        facts: &BundleFacts,
+        id: OperationId,
+    ) -> Result<&PreparedOperation, PrepareError> {
+        let place = self.operations.get(id.index()).ok_or(PrepareError::Operation)?;
+        if let Some(prepared) = place.get() {
+            return Ok(prepared);
+        }
+        let operation = facts.routes().operation(id).ok_or(PrepareError::Operation)?;
+        let groups = self.groups.get(id.index()).ok_or(PrepareError::Operation)?;
+        let groups = groups.iter().map(String::as_str);
+        let entities =
+            OperationEntities::within(operation, &self.api, &self.name, facts.vocabulary(), groups)?;
+        let scope = self.engine.scope(&entities)?;
+        Ok(place.get_or_init(|| PreparedOperation { entities, scope }))
+    }
+
+    /// What makes the documents of the stage.
+    fn whole(&self, ground: &Ground, api: &Api) -> Result<WholeStage, PrepareError> {
+        let routes = ground.facts().routes();
+        let slices = self.slices(ground.facts())?;
+        Ok(WholeStage {
+            plan: self.plan(ground.facts(), &slices)?,
+            schema: ground.schema()?,
+            slices,
+            prepared: PreparedRoutes::new(routes, api.kind.router(), api.kind.path_encoding()),
+        })
+    }
+
     /// By operation: the policies that can apply.
-    fn slices(&self) -> Result<Vec<PolicySlice>, EngineError> {
+    fn slices(&self, facts: &BundleFacts) -> Result<Vec<PolicySlice>, PrepareError> {
         // They are the same for every API and stage: their names are attributes, which no scope reads.
-        let slice = |PreparedOperation { entities, .. }: &PreparedOperation| {
-            self.engine.slice(entities.action(), entities.route(), entities.entities())
+        let slice = |operation: &Operation| {
+            let entities = &self.operation(facts, operation.id())?.entities;
+            Ok(self.engine.slice(entities.action(), entities.route(), entities.entities())?)
         };
-        self.operations.iter().map(slice).collect()
+        facts.routes().operations().iter().map(slice).collect()
     }
 
     /// What would make a principal's grants, where no documents are made.
-    pub(super) fn fresh_plan(&self) -> Result<GrantPlan, PrepareError> {
-        Ok(self.plan(&self.slices()?)?)
+    pub(super) fn fresh_plan(&self, facts: &BundleFacts) -> Result<GrantPlan, PrepareError> {
+        self.plan(facts, &self.slices(facts)?)
     }
 
     /// What makes a principal's grants.
-    fn plan(&self, slices: &[PolicySlice]) -> Result<GrantPlan, GrantError> {
-        GrantPlan::new(self.operations.iter().map(|operation| &operation.entities).zip(slices))
+    fn plan(&self, facts: &BundleFacts, slices: &[PolicySlice]) -> Result<GrantPlan, PrepareError> {
+        let entities =
+            |operation: &Operation| self.operation(facts, operation.id()).map(|prepared| &prepared.entities);
+        let entities: Vec<&OperationEntities> =
+            facts.routes().operations().iter().map(entities).collect::<Result<_, _>>()?;
+        Ok(GrantPlan::new(entities.into_iter().zip(slices))?)
     }
 }
 
-impl PreparedVersion {
-    fn new(bundle: &Bundle, version: &PolicyVersion) -> Result<Self, PrepareError> {
-        let factory = Arc::new(EntityFactory::new(bundle.vocabulary(), &version.roles)?);
-        Ok(Self { factory, engine: Arc::new(Engine::new(version.policies().clone())) })
+impl ShadowStage {
+    /// What its scopes can tell of an operation.
+    pub(super) fn scope(
+        &self,
+        id: OperationId,
+        operation: &PreparedOperation,
+    ) -> Result<&OperationScope, PrepareError> {
+        let place = self.scopes.get(id.index()).ok_or(PrepareError::Operation)?;
+        if let Some(scope) = place.get() {
+            return Ok(scope);
+        }
+        let scope = self.engine.scope(&operation.entities)?;
+        Ok(place.get_or_init(|| scope))
+    }
+}
+
+impl PreparedVersions<'_> {
+    fn named(&mut self, name: &str) -> Result<Option<PreparedVersion>, PrepareError> {
+        if let Some(prepared) = self.prepared.get(name) {
+            return Ok(Some(prepared.clone()));
+        }
+        let Some((head, engine)) = self.ground.version(name)? else { return Ok(None) };
+        let factory = Arc::new(EntityFactory::new(self.ground.facts().vocabulary(), &head.roles)?);
+        let prepared = PreparedVersion { head, factory, engine: Arc::new(engine) };
+        self.prepared.insert(name.to_owned(), prepared.clone());
+        Ok(Some(prepared))
     }
 }

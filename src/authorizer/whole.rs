@@ -26,7 +26,7 @@ use std::sync::Arc;
 use super::known::Believed;
 use super::rejection::Rejection;
 use super::{Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal};
-use crate::bundle::Bundle;
+use crate::bundle::BundleFacts;
 use crate::bundle::deployment::Api;
 use crate::context::contract::safe_text;
 use crate::decision::Effect;
@@ -59,12 +59,12 @@ pub(super) enum Document {
 impl Document {
     /// Compiles the document of a principal: its grants, and from them the statements, proved.
     pub(super) fn compile(
-        bundle: &Bundle,
+        bundle: &BundleFacts,
         (api, stage, whole): (&Api, &Stage, &WholeStage),
         arn: &StageWideArn,
         principal: &Principal,
     ) -> Self {
-        let grants = match whole.plan.grants(bundle.routes(), bundle.schema(), principal.entity()) {
+        let grants = match whole.plan.grants(bundle.routes(), &whole.schema, principal.entity()) {
             Ok(grants) => grants,
             Err(error) => return Self::None(error.to_string()),
         };
@@ -98,16 +98,16 @@ impl Document {
 /// Cedar's own decision on a request for a path of an operation, with no volatile fact; an error is a deny. `None` where
 /// the request cannot be put together.
 fn recheck<'b>(
-    bundle: &'b Bundle,
+    bundle: &'b BundleFacts,
     (api, stage, whole): (&'b Api, &'b Stage, &'b WholeStage),
     principal: &'b Principal,
 ) -> impl Fn(&Operation, &RequestPath) -> Option<Effect> + 'b {
     // Several requests for one operation come one after the other, and have one store.
     let last = RefCell::new(None);
     move |operation, path| {
-        let index = operation.id().index();
-        let (PreparedOperation { entities, .. }, slice) =
-            stage.operations.get(index).zip(whole.slices.get(index))?;
+        let id = operation.id();
+        let PreparedOperation { entities, .. } = stage.operation(bundle, id).ok()?;
+        let slice = whole.slices.get(id.index())?;
         let matched = bundle.routes().find(api.kind.router(), operation.verb()?, path)?;
         let known = last.take().filter(|(of, _)| *of == operation.id()).map(|(_, store)| store);
         let store = match known {
@@ -116,7 +116,7 @@ fn recheck<'b>(
         };
         let (uid, facts) = (principal.uid(), HttpFacts::default());
         let request = stage.factory.request_in(store, uid, entities, &matched, path.as_str(), &facts).ok()?;
-        let effect = slice.decide(&request, &stage.version).effect();
+        let effect = slice.decide(&request).effect();
         last.replace(Some((operation.id(), request.entities)));
         Some(effect)
     }
@@ -150,8 +150,9 @@ impl Authorizer {
             return Err(Rejection::fault("internal", "the stage has no documents".to_owned()));
         };
         let principal = principal(token, question)?;
-        let make =
-            || Document::compile(&self.bundle, (asked.api, asked.stage, whole), &asked_for.stage, &principal);
+        let make = || {
+            Document::compile(self.bundle(), (asked.api, asked.stage, whole), &asked_for.stage, &principal)
+        };
         let (document, known) = self.documents.get_or_make(whole, &asked_for.stage, claims, &principal, make);
         let decided = asked
             .normal_path(event)
@@ -205,7 +206,7 @@ impl Authorizer {
         policy: IamPolicy,
     ) -> IamPolicy {
         let kept_until = now.unix_seconds().saturating_add(i64::from(asked.api.result_ttl_seconds));
-        let ends = claims.expires_at().filter(|_| self.bundle.deployment().document.expiry_condition);
+        let ends = claims.expires_at().filter(|_| self.bundle().deployment().document.expiry_condition);
         match ends {
             Some(ends) if ends.unix_seconds() < kept_until => policy.until(ends),
             Some(_) | None => policy,

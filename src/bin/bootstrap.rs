@@ -35,10 +35,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use cedar_gate::authorizer::{Answered, ShadowQuestion};
+use cedar_gate::bundle::built::KeyError;
 use cedar_gate::fetch::http::HttpClient;
 use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
 use cedar_gate::fetch::keys::{FetchOutcome, FetchReport};
-use cedar_gate::fetch::live::{Fetched, Followed, InCharge, Live};
+use cedar_gate::fetch::live::{Demands, Fetched, Followed, InCharge, Live};
 use cedar_gate::record::DecisionRecord;
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
@@ -92,13 +93,15 @@ fn run() -> Result<(), StartError> {
 /// Reads and checks the bundle.
 fn load(settings: &Settings) -> Result<Live, StartError> {
     let directory = bundle_directory(settings.bundle.as_deref(), &settings.task_root)?;
-    let live =
-        Live::start(&directory, HttpClient::new()).map_err(|error| StartError::Bundle(error.to_string()))?;
+    let live = Live::start(&directory, settings.demands()?, HttpClient::new())
+        .map_err(|error| StartError::Bundle(error.to_string()))?;
     let in_charge = live.in_charge();
     log_concerns(&in_charge);
     tracing::info!(
         digest = in_charge.authorizer.bundle().digest(),
-        directory = %in_charge.folder.display(),
+        directory = %in_charge.origin,
+        release = in_charge.release,
+        signed_by = in_charge.signed_by,
         max_concurrency = settings.max_concurrency,
         "the bundle is loaded"
     );
@@ -366,14 +369,16 @@ impl Shell {
                 log_concerns(&in_charge);
                 tracing::info!(
                     digest = in_charge.authorizer.bundle().digest(),
-                    directory = %in_charge.folder.display(),
+                    directory = %in_charge.origin,
+                    release = in_charge.release,
+                    signed_by = in_charge.signed_by,
                     duration_ms = milliseconds(took),
                     "another bundle is in charge"
                 );
             }
-            Some(Followed::Refused { folder, error }) => tracing::error!(
+            Some(Followed::Refused { place, error }) => tracing::error!(
                 reason = %error,
-                directory = %folder.display(),
+                directory = place,
                 in_charge = self.live.in_charge().authorizer.bundle().digest(),
                 "the bundle is refused, and the one before stays in charge"
             ),
@@ -533,9 +538,35 @@ struct Settings {
     task_root: PathBuf,
     /// `AWS_LAMBDA_MAX_CONCURRENCY`, read as lambda_runtime reads it: 1 when it is unset, zero or not a number.
     max_concurrency: u32,
+    /// `CEDAR_GATE_BUNDLE_KEYS`, `CEDAR_GATE_LEAST_RELEASE` and `CEDAR_GATE_ALLOW_RELEASE`, where they are set: read when the
+    /// Runtime API can be told that they say nothing.
+    demanded: [Option<OsString>; 3],
 }
 
+/// What the variables are called that say which bundles are wanted.
+const DEMANDS: [&str; 3] = ["CEDAR_GATE_BUNDLE_KEYS", "CEDAR_GATE_LEAST_RELEASE", "CEDAR_GATE_ALLOW_RELEASE"];
+
 impl Settings {
+    /// What is asked of a bundle. A setting that cannot be read is an error and never left out: it was to keep bundles away.
+    fn demands(&self) -> Result<Demands, StartError> {
+        let [keys, least, allowed] = &self.demanded;
+        let text =
+            |value: &Option<OsString>| value.as_ref().map(|value| value.to_string_lossy().trim().to_owned());
+        let [keys_name, names @ ..] = DEMANDS;
+        let wrong =
+            |name: &str, error: &dyn std::fmt::Display| StartError::Bundle(format!("{name}: {error}"));
+        let keys = text(keys).map(|keys| keys.parse()).transpose();
+        let mut numbers = [least, allowed].into_iter().zip(names).map(|(value, name)| {
+            let number = text(value).filter(|value| !value.is_empty()).map(|value| value.parse::<u64>());
+            number.transpose().map_err(|_| wrong(name, &"expected the number of a release"))
+        });
+        Ok(Demands {
+            trusted: keys.map_err(|error: KeyError| wrong(keys_name, &error))?,
+            least_release: numbers.next().transpose()?.flatten(),
+            allowed_release: numbers.next().transpose()?.flatten(),
+        })
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the shell is where settings enter")]
     fn from_environment() -> Result<Self, StartError> {
         Self::from_variables(|name| std::env::var_os(name))
@@ -556,6 +587,7 @@ impl Settings {
             bundle: variable("CEDAR_GATE_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from),
             task_root: variable("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".into()).into(),
             max_concurrency: number(variable("AWS_LAMBDA_MAX_CONCURRENCY")).unwrap_or(1).max(1),
+            demanded: DEMANDS.map(variable),
         })
     }
 }
@@ -614,7 +646,15 @@ mod tests {
     #[test]
     fn settings_have_the_defaults_that_the_readme_names() {
         let settings = Settings::from_variables(variables(&[("CEDAR_GATE_BUNDLE", "")])).unwrap();
-        assert_eq!(settings, Settings { bundle: None, task_root: ".".into(), max_concurrency: 1 });
+        assert_eq!(
+            settings,
+            Settings {
+                bundle: None,
+                task_root: ".".into(),
+                max_concurrency: 1,
+                demanded: [None, None, None]
+            }
+        );
     }
 
     #[test]

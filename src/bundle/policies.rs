@@ -1,7 +1,8 @@
 //! `policies/<version>/*.cedar`: parsed, named by their `@id`, and validated strictly against the schema.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use cedar_policy as cedar;
 
@@ -12,15 +13,21 @@ use super::source::SourceFiles;
 use super::validation::Validation;
 use super::vocabulary::{first_span, schema_message};
 
-/// One version of the policies.
+/// What a version of the policies is called, and its roles.
 #[derive(Clone, Debug)]
-pub struct PolicyVersion {
+pub struct VersionHead {
     /// The version's name: its folder.
     pub name: String,
     /// The digest over its policies and roles: see [`SourceFiles::version_digest`].
     pub digest: String,
     /// The roles that exist.
     pub roles: Roles,
+}
+
+/// One version of the policies, read from its sources.
+#[derive(Clone, Debug)]
+pub struct PolicyVersion {
+    head: Arc<VersionHead>,
     policies: cedar::PolicySet,
     notes: HashMap<String, PolicyNote>,
     remarks: Vec<Finding>,
@@ -48,7 +55,21 @@ pub(super) struct KnownNames {
     pub(super) tenants: Option<BTreeSet<String>>,
 }
 
+impl Deref for PolicyVersion {
+    type Target = VersionHead;
+
+    fn deref(&self) -> &VersionHead {
+        &self.head
+    }
+}
+
 impl PolicyVersion {
+    /// Its name and roles.
+    #[must_use]
+    pub fn head(&self) -> &Arc<VersionHead> {
+        &self.head
+    }
+
     /// The policies, each named by its `@id`.
     #[must_use]
     pub fn policies(&self) -> &cedar::PolicySet {
@@ -88,14 +109,8 @@ impl PolicyVersion {
             set.check_names(roles, known, files, findings);
         }
         (findings.len() == before).then_some(())?;
-        Some(Self {
-            name: name.to_owned(),
-            digest: files.version_digest(name),
-            roles: roles?,
-            policies: set.policies,
-            notes: set.notes,
-            remarks,
-        })
+        let head = VersionHead { name: name.to_owned(), digest: files.version_digest(name), roles: roles? };
+        Some(Self { head: Arc::new(head), policies: set.policies, notes: set.notes, remarks })
     }
 }
 

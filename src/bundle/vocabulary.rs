@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy as cedar;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::finding::{Code, Findings};
@@ -13,7 +14,7 @@ use super::source::SourceFiles;
 pub(super) const PATH: &str = "schema/gateway.cedarschema";
 
 /// What the schema declares about principals, routes and the request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Vocabulary {
     /// The attributes of a `User`.
     pub user: PrincipalShape,
@@ -26,7 +27,7 @@ pub struct Vocabulary {
 }
 
 /// The attributes of a principal.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PrincipalShape {
     /// The declared attributes, but for `claims`.
     pub attributes: BTreeSet<String>,
@@ -35,7 +36,7 @@ pub struct PrincipalShape {
 }
 
 /// One field of `claims`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimShape {
     /// Its type.
     pub kind: ClaimKind,
@@ -44,7 +45,7 @@ pub struct ClaimShape {
 }
 
 /// The types that a claim can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClaimKind {
     /// `String`
     String,
@@ -57,7 +58,7 @@ pub enum ClaimKind {
 }
 
 /// The volatile facts that the policies may read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpShape {
     /// `source_ip: ipaddr`
     pub source_ip: bool,

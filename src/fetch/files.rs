@@ -5,7 +5,12 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::bundle::Bundle;
+use super::origin::FileStamp;
+
+use crate::bundle::BundleFacts;
+#[cfg(not(unix))]
+use crate::bundle::built;
+use crate::bundle::built::{BuiltError, BuiltFile, ReadAt, Signature, TrustedKeys};
 use crate::bundle::source::SourceFiles;
 use crate::jose::JwkSet;
 
@@ -48,6 +53,14 @@ pub enum FetchError {
         /// The operating system's word.
         error: io::Error,
     },
+    /// The file is no built bundle that may be used.
+    #[error("`{path}`: {error}")]
+    Built {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: BuiltError,
+    },
     /// The bundle holds more than is ever read.
     #[error("the bundle at `{path}` is too large: at most {files} files of {bytes} bytes together")]
     TooLarge {
@@ -60,6 +73,83 @@ pub enum FetchError {
     },
 }
 
+/// A built file, read where it is asked.
+#[cfg(unix)]
+#[derive(Debug)]
+struct OpenFile {
+    file: fs::File,
+    size: u64,
+}
+
+#[cfg(unix)]
+impl ReadAt for OpenFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), String> {
+        use std::os::unix::fs::FileExt;
+        self.file.read_exact_at(into, at).map_err(|error| error.to_string())
+    }
+}
+
+/// Opens a built file. What of it is used stays what it was, whatever becomes of the path.
+#[expect(clippy::disallowed_methods, reason = "this module is where files are read")]
+pub(super) fn built_file(path: &Path) -> Result<Box<dyn ReadAt>, FetchError> {
+    let unreadable = |error| FetchError::Unreadable { path: path.to_owned(), error };
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(FetchError::NotAFile { path: path.to_owned() });
+    }
+    #[cfg(unix)]
+    {
+        let file = fs::File::open(path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        Ok(Box::new(OpenFile { file, size }))
+    }
+    #[cfg(not(unix))]
+    {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(unreadable)?;
+        file.take(built::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(Box::new(bytes))
+    }
+}
+
+/// The signatures that stand beside a built file, under its name with [`SIGNATURES`]; none where there is no such file.
+#[expect(clippy::disallowed_methods, reason = "this module is where files are read")]
+pub(super) fn detached_signatures(path: &Path) -> Result<Vec<u8>, FetchError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(SIGNATURES);
+    let beside = PathBuf::from(beside);
+    let unreadable = |error| FetchError::Unreadable { path: beside.clone(), error };
+    let file = match fs::File::open(&beside) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let most = (Signature::BYTES * Signature::MOST) as u64;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// What ends the name of the file with the signatures of a built file beside it.
+pub const SIGNATURES: &str = ".sig";
+
+/// What tells a file from another at its path.
+pub(super) fn file_stamp(path: &Path) -> Result<FileStamp, FetchError> {
+    let metadata =
+        fs::metadata(path).map_err(|error| FetchError::Unreadable { path: path.to_owned(), error })?;
+    #[cfg(unix)]
+    let inode = {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.dev(), metadata.ino())
+    };
+    #[cfg(not(unix))]
+    let inode = (0, 0);
+    Ok(FileStamp { inode, size: metadata.len(), modified: metadata.modified().ok() })
+}
+
 /// The endings of a bundle's files.
 const ENDINGS: [&str; 4] = [".cedar", ".cedarschema", ".toml", ".json"];
 
@@ -67,13 +157,28 @@ const ENDINGS: [&str; 4] = [".cedar", ".cedarschema", ".toml", ".json"];
 /// deeper is read so that it can be named as out of place, and a link that leads back to a folder above it ends here.
 const MAX_DEPTH: usize = 4;
 
-/// Reads `policies/` and `schema/` below `root`: text of the kinds that a bundle is made of (`.cedar`, `.cedarschema`,
+/// Opens a built file with the signatures that it has or that stand beside it.
+///
+/// # Errors
+/// [`FetchError`], also where it is no built bundle, or none of the trusted keys signed it.
+pub fn open_built(path: &Path, trusted: Option<&TrustedKeys>) -> Result<BuiltFile, FetchError> {
+    BuiltFile::open(built_file(path)?, &detached_signatures(path)?, trusted)
+        .map_err(|error| FetchError::Built { path: path.to_owned(), error })
+}
+
+/// The sources that a built file at `root` holds, or reads `policies/` and `schema/` below it: text of the kinds that a bundle is made of (`.cedar`, `.cedarschema`,
 /// `.toml`, `.json`), without hidden files, and without `schema/**/*.schema.json`: those describe the files to editors, and
 /// decide nothing.
 ///
 /// # Errors
 /// [`FetchError`].
 pub fn read_bundle(root: &Path) -> Result<SourceFiles, FetchError> {
+    if root.is_file() {
+        let file = open_built(root, None)?;
+        return file
+            .source_files()
+            .map_err(|damaged| FetchError::Built { path: root.to_owned(), error: damaged.into() });
+    }
     let folders = ["policies", "schema"];
     if !folders.iter().all(|folder| root.join(folder).is_dir()) {
         return Err(FetchError::NoBundle { path: root.to_owned() });
@@ -205,7 +310,7 @@ fn read_development_keys() -> Result<Option<JwkSet>, FetchError> {
 ///
 /// # Errors
 /// [`FetchError::Unreadable`], also where the file is no key set.
-pub fn add_development_keys(bundle: &mut Bundle) -> Result<(), FetchError> {
+pub fn add_development_keys(bundle: &mut BundleFacts) -> Result<(), FetchError> {
     if bundle.wants_development_keys()
         && let Some(keys) = read_development_keys()?
     {

@@ -12,7 +12,7 @@ use super::discovery::{MetadataError, jwks_uri};
 use super::freshness::{KeyState, Permit, fresh_within};
 pub use super::freshness::{MAX_BACK_OFF, MIN_INTERVAL};
 use super::http::{HttpClient, HttpError, HttpResponse, REQUEST_TIMEOUT};
-use crate::bundle::Bundle;
+use crate::bundle::BundleFacts;
 use crate::jose::issuer::{HttpUrl, KeyPlace, KeySource};
 use crate::jose::{JwkError, JwkSet, KeyRing};
 use crate::time::Timestamp;
@@ -159,7 +159,7 @@ impl KeyStore {
 
     /// Takes over what a bundle wants: its pinned keys at once, and where the others are published. Called at the start and
     /// whenever the bundle is swapped: what was fetched and is still wanted stays, the rest is forgotten.
-    pub fn adopt(&self, bundle: &Bundle) {
+    pub fn adopt(&self, bundle: &BundleFacts) {
         let mut wanted = lock(&self.wanted);
         let mut next = Wanted::default();
         for issuer in bundle.issuers().by_key_set() {

@@ -4,27 +4,24 @@
 //! **What is fetched.** An answer that needs newer keys, or an issuer's word about an opaque token, has it fetched, and is
 //! then given anew, once. See [`super::keys`] and [`super::introspection`].
 //!
-//! **The bundle.** The path that was given may be, or lead through, a symbolic link. Where it leads is looked up with an
-//! event, at most every [`LINK_INTERVAL`]. When that is another folder, its bundle is loaded, and takes over if it is good.
+//! **The bundle.** The path that was given, to a folder of sources or to a built file, may be, or lead through, a symbolic
+//! link. What stands there is looked up with an event, at most every [`LINK_INTERVAL`]. When that is another folder, or
+//! another file, it is loaded, and takes over if it is good.
 //! If it is not, the last good one stays in charge, and the other is tried again when the link moves or when
 //! [`RETRY_INTERVAL`] has passed. Fetched keys stay. What is written into the folder in charge is not seen: a release is a
 //! folder that does not change, or a bundle could be read when it is half written.
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::files::{FetchError, add_development_keys, read_bundle};
 use super::http::HttpClient;
 use super::introspection::{IntrospectionClient, IntrospectionReport};
 use super::keys::{FetchReport, KeyStore};
-use super::secrets::{MissingSecret, read_secrets};
-use crate::authorizer::{Answered, Authorizer, Evidence, PrepareError};
-use crate::bundle::Bundle;
-use crate::bundle::finding::BundleErrors;
+pub use super::origin::{Demands, InCharge, LoadError, Origin};
+use super::origin::{load, origin_of};
+use crate::authorizer::{Answered, Evidence};
 use crate::bundle::propagation::NEW_BUNDLE_SECONDS;
 use crate::jose::{KeyRing, Need};
 use crate::time::Timestamp;
@@ -43,18 +40,8 @@ pub struct Live {
     in_charge: RwLock<Arc<InCharge>>,
     keys: KeyStore,
     introspection: IntrospectionClient,
+    demands: Demands,
     link: Link,
-}
-
-/// The bundle that decides.
-#[derive(Debug)]
-pub struct InCharge {
-    /// What answers by it.
-    pub authorizer: Authorizer,
-    /// The folder that it was read from, without any link.
-    pub folder: PathBuf,
-    /// What some of its issuers cannot do without their secrets.
-    pub missing_secrets: Vec<MissingSecret>,
 }
 
 /// The path that leads to the bundle.
@@ -67,10 +54,10 @@ struct Link {
     refused: Mutex<Option<Refused>>,
 }
 
-/// A folder whose bundle was not good, and when that was found.
+/// What stood there when the bundle was not good, and when that was found.
 #[derive(Debug)]
 struct Refused {
-    folder: PathBuf,
+    found: Option<Origin>,
     at: Timestamp,
 }
 
@@ -104,28 +91,11 @@ pub enum Followed {
     },
     /// A bundle that is refused; the last good one stays in charge.
     Refused {
-        /// Its folder.
-        folder: PathBuf,
+        /// Where it stands.
+        place: String,
         /// Why.
         error: LoadError,
     },
-}
-
-/// Why a folder's bundle cannot be in charge.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Its files cannot be read.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// What they say does not hold together.
-    #[error(transparent)]
-    Bundle(#[from] BundleErrors),
-    /// It cannot be prepared.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    /// Loading it panicked.
-    #[error("checking the bundle panicked: the log names the place")]
-    Panicked,
 }
 
 impl Live {
@@ -133,8 +103,8 @@ impl Live {
     ///
     /// # Errors
     /// [`LoadError`]: without a first good bundle there is nothing to answer by.
-    pub fn start(path: &Path, http: HttpClient) -> Result<Self, LoadError> {
-        let in_charge = load(folder_of(path)?)?;
+    pub fn start(path: &Path, demands: Demands, http: HttpClient) -> Result<Self, LoadError> {
+        let in_charge = load(origin_of(path)?, &demands, None)?;
         let introspection = IntrospectionClient::new(http.clone());
         let keys = KeyStore::new(http);
         keys.adopt(in_charge.authorizer.bundle());
@@ -142,6 +112,7 @@ impl Live {
             in_charge: RwLock::new(Arc::new(in_charge)),
             keys,
             introspection,
+            demands,
             link: Link {
                 path: path.to_owned(),
                 followed_at: AtomicI64::new(i64::MIN),
@@ -222,27 +193,32 @@ impl Live {
             return None;
         }
         self.link.followed_at.store(now.unix_millis(), Ordering::Relaxed);
-        let found = folder_of(&self.link.path);
-        let folder = found.as_ref().unwrap_or(&self.link.path).clone();
-        if found.is_ok() && folder == self.in_charge().folder {
+        let found = origin_of(&self.link.path);
+        let origin = found.as_ref().ok().cloned();
+        let before = self.in_charge();
+        if origin.as_ref() == Some(&before.origin) {
             *refused = None;
             return None;
         }
         if refused.as_ref().is_some_and(|refused| {
-            refused.folder == folder && lasts(refused.at.unix_millis(), RETRY_INTERVAL, now)
+            refused.found == origin && lasts(refused.at.unix_millis(), RETRY_INTERVAL, now)
         }) {
             return None;
         }
         let clock = started();
-        match found.map_err(LoadError::from).and_then(load) {
+        let loaded =
+            found.map_err(LoadError::from).and_then(|found| load(found, &self.demands, Some(&before)));
+        match loaded {
             Ok(loaded) => {
                 self.put_in_charge(loaded);
                 *refused = None;
                 Some(Followed::Swapped { took: clock.elapsed() })
             }
             Err(error) => {
-                *refused = Some(Refused { folder: folder.clone(), at: now });
-                Some(Followed::Refused { folder, error })
+                let place =
+                    origin.as_ref().map_or_else(|| self.link.path.display().to_string(), Origin::to_string);
+                *refused = Some(Refused { found: origin, at: now });
+                Some(Followed::Refused { place, error })
             }
         }
     }
@@ -270,25 +246,6 @@ impl InCharge {
 /// Whether something that began lasts at `now`. A clock that was set back before its beginning says nothing about that.
 fn lasts(began_at: i64, interval: Duration, now: Timestamp) -> bool {
     (began_at..began_at.saturating_add(millis(interval))).contains(&now.unix_millis())
-}
-
-/// The folder to which a path leads, without any link.
-fn folder_of(path: &Path) -> Result<PathBuf, FetchError> {
-    path.canonicalize().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => FetchError::NoBundle { path: path.to_owned() },
-        _ => FetchError::Unreadable { path: path.to_owned(), error },
-    })
-}
-
-/// Reads, checks and prepares a folder's bundle. A panic in there is a refusal too.
-fn load(folder: PathBuf) -> Result<InCharge, LoadError> {
-    catch_unwind(AssertUnwindSafe(|| {
-        let mut bundle = Bundle::load(&read_bundle(&folder)?)?;
-        add_development_keys(&mut bundle)?;
-        let missing_secrets = read_secrets(&mut bundle);
-        Ok(InCharge { authorizer: Authorizer::new(bundle)?, folder, missing_secrets })
-    }))
-    .unwrap_or(Err(LoadError::Panicked))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module waits, and says how long")]

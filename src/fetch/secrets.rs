@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::Read;
 
-use crate::bundle::Bundle;
+use crate::bundle::BundleFacts;
 use crate::jose::issuer::{Introspection, KeySource, SecretSource};
 use crate::jose::{JwkSet, ShortSecret, TrustedIssuer};
 
@@ -126,7 +126,7 @@ impl SecretPurpose {
 /// Gives the issuers that sign with a shared secret their keys, and looks whether the secrets are there by which others are
 /// asked about tokens. An issuer whose secret is missing has no keys, and the rest goes on: the answer says which ones.
 #[must_use]
-pub fn read_secrets(bundle: &mut Bundle) -> Vec<MissingSecret> {
+pub fn read_secrets(bundle: &mut BundleFacts) -> Vec<MissingSecret> {
     let (mut shared, mut missing) = (Vec::new(), Vec::new());
     for issuer in bundle.issuers().by_name() {
         let mut miss = |purpose, error| {

@@ -26,7 +26,7 @@ use crate::entities::OperationEntities;
 use crate::grants::VolatileRead;
 use crate::route::{Operation, OperationId};
 
-use super::some_of;
+use super::{some_of, sources};
 
 /// Something about an API's cache that a person should know: an error where a request could be allowed that Cedar denies, a
 /// warning where one can be denied that Cedar allows.
@@ -55,7 +55,7 @@ pub struct CacheError(String);
 /// # Errors
 /// [`CacheError`]
 pub fn check(authorizer: &Authorizer, files: &SourceFiles) -> Result<Vec<CacheFinding>, CacheError> {
-    let bundle = authorizer.bundle();
+    let bundle = sources(authorizer).map_err(CacheError)?;
     let mut found = Vec::new();
     for api in bundle.deployment().apis.iter().filter(|api| api.result_ttl_seconds > 0) {
         let reads = reads(authorizer, api)?;
@@ -98,7 +98,7 @@ impl Read {
 
 /// What decisions of an API can depend on beyond what its answers tell, with the operations.
 fn reads(authorizer: &Authorizer, api: &Api) -> Result<BTreeMap<Read, BTreeSet<OperationId>>, CacheError> {
-    let bundle = authorizer.bundle();
+    let bundle = sources(authorizer).map_err(CacheError)?;
     let mut reads: BTreeMap<Read, BTreeSet<OperationId>> = BTreeMap::new();
     for stage in api.stage_names() {
         let Some(version) = bundle.active(&api.name, stage) else { continue };
@@ -123,7 +123,7 @@ fn path_readers(
     version: &PolicyVersion,
 ) -> Result<Vec<VolatileRead>, CacheError> {
     let actions = bundle.schema().action_entities().map_err(failed)?;
-    let engine = Engine::new(version.policies().clone());
+    let engine = Engine::new(version.policies().clone()).map_err(failed)?;
     let mut readers = Vec::new();
     for operation in bundle.routes().operations() {
         let entities = OperationEntities::new(operation, &api.name, stage, bundle.vocabulary(), &actions);

@@ -157,7 +157,7 @@ impl<'b> Desk<'b> {
         let failed = |error: &dyn std::fmt::Display| DeskError::Prepare(error.to_string());
         let factory =
             EntityFactory::new(bundle.vocabulary(), &version.roles).map_err(|error| failed(&error))?;
-        let engine = Engine::new(version.policies().clone());
+        let engine = Engine::new(version.policies().clone()).map_err(|error| failed(&error))?;
         let mut scopes = Vec::with_capacity(bundle.routes().operations().len());
         let actions = bundle.schema().action_entities().map_err(|error| failed(&error))?;
         let mut operations = Vec::with_capacity(bundle.routes().operations().len());
@@ -167,7 +167,7 @@ impl<'b> Desk<'b> {
             let slice = engine
                 .slice(entities.action(), entities.route(), entities.entities())
                 .map_err(|error| failed(&error))?;
-            scopes.push(engine.scope(&entities));
+            scopes.push(engine.scope(&entities).map_err(|error| failed(&error))?);
             operations.push((entities, slice));
         }
         let plan = GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, slice)))
@@ -240,8 +240,8 @@ impl<'b> Desk<'b> {
         };
         let request = self.factory.request(principal, entities, &matched, path, &facts)?;
         // As the authorizer decides, but that the request is wanted afterwards.
-        let candidates = self.engine.candidates(principal, scope);
-        let decision = candidates.decide_on(&request, self.version);
+        let decision =
+            self.engine.candidates(principal, scope).map_err(|_| AskError::NotPrepared)?.decide_on(&request);
         Ok(Asked { matched, request, decision })
     }
 

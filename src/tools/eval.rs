@@ -93,7 +93,7 @@ fn prepare(test: Test) -> Result<Outcome, String> {
     let entities = test.entities.as_deref().map_or("[]", RawValue::get);
     let entities = cedar::Entities::from_json_str(entities, schema.as_ref())
         .map_err(|error| format!("entities: {}", one_line(&error)))?;
-    let engine = Engine::new(policies);
+    let engine = Engine::new(policies).map_err(|error| error.to_string())?;
     let results = test
         .requests
         .into_iter()
@@ -121,7 +121,7 @@ fn evaluate(
     let resource = line.resource.as_ref().map_or_else(unspecified, uid)?;
     let request = cedar::Request::new(principal, action, resource, context, required)
         .map_err(|error| format!("request: {}", one_line(&error)))?;
-    let answer = engine.evaluate(&request, entities);
+    let answer = engine.evaluate(&request, entities).map_err(|error| error.to_string())?;
     Ok(RequestOutcome::Answer {
         decision: match answer.decision {
             Effect::Allow => "allow",

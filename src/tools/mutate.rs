@@ -350,18 +350,17 @@ impl Alone {
 }
 
 /// The policies with a mistake in one of them.
-struct Mutated<'v> {
-    version: &'v PolicyVersion,
+struct Mutated {
     before: Alone,
     after: Alone,
     engine: Engine,
 }
 
-impl<'v> Mutated<'v> {
+impl Mutated {
     /// `None` where the mistake does not parse, or does not pass the validation that every policy has to pass.
     fn new(
         mutant: &Mutant,
-        version: &'v PolicyVersion,
+        version: &PolicyVersion,
         schema: &cedar::Schema,
         files: &SourceFiles,
     ) -> Option<Self> {
@@ -382,7 +381,7 @@ impl<'v> Mutated<'v> {
         let others = version.policies().policies().filter(|known| *known.id() != id).cloned();
         let all = cedar::PolicySet::from_policies(others.chain(policy)).ok()?;
         let before = Alone::new(version.policies().policy(&id).cloned())?;
-        Some(Self { version, before, after, engine: Engine::new(all) })
+        Some(Self { before, after, engine: Engine::new(all).ok()? })
     }
 
     /// The decision on a request, where it can be another one than without the mistake.
@@ -392,7 +391,7 @@ impl<'v> Mutated<'v> {
         }
         let (action, resource) = (request.request.action()?, request.request.resource()?);
         let slice = self.engine.slice(action, resource, &request.entities).ok()?;
-        Some(slice.decide(request, self.version))
+        Some(slice.decide(request))
     }
 }
 
@@ -476,7 +475,7 @@ impl<'s, 'b> Mutation<'s, 'b> {
     }
 
     /// No test noticed: whether there is something to notice.
-    fn compared(&self, mutant: &Mutant, mutated: &Mutated<'_>, bundle: &Bundle, files: &SourceFiles) -> Fate {
+    fn compared(&self, mutant: &Mutant, mutated: &Mutated, bundle: &Bundle, files: &SourceFiles) -> Fate {
         let version = Some(mutant.version.as_str());
         let old = Side { name: "as it is", bundle: self.bundle, files: self.files, version, held: &[] };
         let new = Side { name: "mutated", bundle, files, version, held: &[] };

@@ -242,8 +242,8 @@ impl<'b> Stage<'b> {
         };
         let sure =
             cedar::PolicySet::from_policies(slice.policies().filter(|policy| is_sure(policy)).cloned());
-        let engine = Engine::new(sure.ok()?);
-        let answer = engine.evaluate(&asked.request.request, &asked.request.entities);
+        let engine = Engine::new(sure.ok()?).ok()?;
+        let answer = engine.evaluate(&asked.request.request, &asked.request.entities).ok()?;
         let all = |effect| unsure.iter().all(|(reads, _)| reads.effect == effect);
         let none_can_fail = unsure.iter().all(|(reads, _)| !reads.can_fail);
         let failed = !answer.errors.is_empty();

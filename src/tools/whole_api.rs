@@ -20,7 +20,7 @@ use crate::jose::{ClaimValue, VerifiedClaims};
 use crate::route::{Operation, OperationId, Segment};
 
 use super::people::{Held, KINDS, Person, role_sets, type_name};
-use super::some_of;
+use super::{some_of, sources};
 
 /// The region of the ARNs, which is not known here: the longest name, so that no document is longer than is said.
 const REGION: &str = "ap-southeast-1";
@@ -72,7 +72,8 @@ pub fn check(
 ) -> Result<Vec<ApiDocuments>, EntityError> {
     let apis = authorizer.bundle().deployment().apis.iter();
     let kept = apis.filter(|api| api.scope == AnswerScope::Api && api.result_ttl_seconds > 0);
-    kept.map(|api| Ok(Tried::new(authorizer, api, tested)?.report(authorizer.bundle(), files))).collect()
+    let bundle = sources(authorizer).map_err(EntityError::Cedar)?;
+    kept.map(|api| Ok(Tried::new((authorizer, bundle), api, tested)?.report(bundle, files))).collect()
 }
 
 /// Why a principal's document does not state what Cedar allows.
@@ -106,11 +107,10 @@ struct Tried<'b> {
 
 impl<'b> Tried<'b> {
     fn new(
-        authorizer: &Authorizer,
+        (authorizer, bundle): (&Authorizer, &Bundle),
         api: &'b Api,
         tested: &[(String, VerifiedClaims)],
     ) -> Result<Self, EntityError> {
-        let bundle = authorizer.bundle();
         let lacks = BTreeMap::new();
         let mut tried = Self { api, principals: 0, exact: 0, exact_but_for_collisions: 0, longest: 0, lacks };
         let mut versions: HashSet<&str> = HashSet::new();

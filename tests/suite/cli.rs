@@ -114,6 +114,9 @@ impl Place {
         fs::create_dir(&home).unwrap();
         let key = home.join("development-key.json");
         fs::copy(repository.join("tests/tokens/keys/acme-1.test-key.json"), &key).unwrap();
+        // The key of RFC 8037, appendix A.1.
+        let release_key = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        fs::write(home.join("release-key.json"), release_key).unwrap();
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

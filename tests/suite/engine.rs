@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use cedar_gate::bundle::built::Section;
 use cedar_gate::decision::{Effect, Engine, EngineAnswer};
 use cedar_gate::tools::eval::answer_line;
 use cedar_policy as cedar;
@@ -59,17 +60,22 @@ const WORLDS: u32 = 250;
 
 #[test]
 fn the_engine_answers_as_cedar_does() {
-    let seen: [Seen; 7] = Default::default();
-    let [allows, reasons, errors, errors_of_denies, forbids, several, sliced] = &seen;
+    let seen: [Seen; 8] = Default::default();
+    let [allows, reasons, errors, errors_of_denies, forbids, several, sliced, reopened] = &seen;
     let asked = Cell::new(0);
     let config = Config { cases: WORLDS, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&world(), |world| {
         let (policies, entities, context) = world.build();
-        let engine = Engine::new(policies.clone());
+        let engine = Engine::new(policies.clone()).unwrap();
+        let built = built(&engine, &policies);
         let effect = |id: &String| policies.policy(&cedar::PolicyId::new(id)).map(cedar::Policy::effect);
         for request in requests(&context) {
             let expected = cedar_answers(&policies, &request, &entities);
-            prop_assert_eq!(&engine.evaluate(&request, &entities), &expected, "{:?}", world);
+            prop_assert_eq!(&engine.evaluate(&request, &entities).unwrap(), &expected, "{:?}", world);
+            if let Some(built) = &built {
+                prop_assert_eq!(&built.evaluate(&request, &entities).unwrap(), &expected, "{:?}", world);
+                reopened.note(true);
+            }
             // The slices that the authorizer makes once, from the closures alone.
             let slice =
                 engine.slice(request.action().unwrap(), request.resource().unwrap(), &entities).unwrap();
@@ -94,10 +100,24 @@ fn the_engine_answers_as_cedar_does() {
         (errors_of_denies, 4, "denies with an error"),
         (forbids, 6, "denies by a forbid"),
         (several, 3, "answers with several reasons"),
+        (reopened, 80, "answers of a built engine"),
         (sliced, 40, "slices that leave something out and something in"),
     ] {
         seen.at_least(percent, asked.get(), what);
     }
+}
+
+/// The engine as a built bundle has it: its policies are read when they are asked. Those that are linked have no text.
+fn built(engine: &Engine, policies: &cedar::PolicySet) -> Option<Engine> {
+    let (mut sources, mut places) = (String::from("// Not a policy.\n"), HashMap::new());
+    for policy in policies.policies() {
+        let text = policy.to_cedar().filter(|_| policy.is_static())?;
+        places.insert(policy.id().to_string(), [sources.len(), text.len()]);
+        sources.push_str(&text);
+    }
+    let (index, rules) = engine.write(|id| places.get(id).copied()).unwrap();
+    let [index, rules, sources] = [index, rules, sources.into_bytes()].map(Section::of_memory);
+    Some(Engine::open(index, rules, sources).unwrap())
 }
 
 /// A request for everything that anybody may be and do.

@@ -42,7 +42,7 @@ impl Stage {
             OperationEntities::new(operation, "orders-rest", "prod", bundle.vocabulary(), &actions).unwrap()
         };
         let operations: Vec<OperationEntities> = bundle.routes().operations().iter().map(entities).collect();
-        let engine = Engine::new(policies);
+        let engine = Engine::new(policies).unwrap();
         let slice = |operation: &OperationEntities| {
             engine.slice(operation.action(), operation.route(), operation.entities()).unwrap()
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cedar_gate::fetch::http::{HttpClient, HttpError};
 use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
 use cedar_gate::fetch::keys::{FetchOutcome, KeyFetchError};
-use cedar_gate::fetch::live::{Fetched, Followed, Live, LiveAnswer};
+use cedar_gate::fetch::live::{Demands, Fetched, Followed, Live, LiveAnswer, Origin};
 use cedar_gate::jose::{Algorithm, TrustedIssuer};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
@@ -126,7 +126,7 @@ impl World {
     }
 
     fn start(&self) -> Live {
-        Live::start(&self.path("current"), HttpClient::new()).unwrap()
+        Live::start(&self.path("current"), Demands::default(), HttpClient::new()).unwrap()
     }
 
     /// A clerk asks for an order, with a token that this key signed.
@@ -169,8 +169,8 @@ fn news(world: &World, live: &Live, now: Timestamp) -> String {
     let shown = |text: String| text.replace(world.path("").to_str().unwrap(), "…/");
     match live.follow(now) {
         None => "nothing".to_owned(),
-        Some(Followed::Swapped { .. }) => shown(format!("swapped to {}", live.in_charge().folder.display())),
-        Some(Followed::Refused { folder, error }) => shown(format!("refused {}: {error}", folder.display())),
+        Some(Followed::Swapped { .. }) => shown(format!("swapped to {}", live.in_charge().origin)),
+        Some(Followed::Refused { place, error }) => shown(format!("refused {place}: {error}")),
     }
 }
 
@@ -249,7 +249,7 @@ fn a_good_bundle_takes_over_when_the_link_moves() {
     assert_eq!(reason(&live.ask(&event, at(9))), "policy");
     assert!(live.is_due(at(10)));
     assert_eq!(news(&world, &live, at(10)), "swapped to …/2");
-    assert_eq!(live.in_charge().folder, world.path("2"));
+    assert_eq!(live.in_charge().origin, Origin::Folder(world.path("2")));
 
     let answer = live.ask(&event, at(10));
     assert_eq!(reason(&answer), "no_permit");
@@ -300,7 +300,7 @@ fn the_last_good_bundle_stays_in_charge() {
         happens();
         assert_eq!(news(&world, &live, at(seconds)), expected, "after {seconds} s");
         assert_eq!(live.ask(&world.event(0), at(seconds)).answered.record.bundle, digest);
-        assert_eq!(live.in_charge().folder, world.path("1"));
+        assert_eq!(live.in_charge().origin, Origin::Folder(world.path("1")));
     }
     assert_eq!(news(&world, &live, at(90)), "swapped to …/2");
 }
@@ -320,8 +320,8 @@ fn a_link_in_the_middle_of_the_path_counts_too() {
     world.release("v1/bundle");
     world.release("v2/bundle");
     world.link("v1");
-    let live = Live::start(&world.path("current/bundle"), HttpClient::new()).unwrap();
-    assert_eq!(live.in_charge().folder, world.path("v1/bundle"));
+    let live = Live::start(&world.path("current/bundle"), Demands::default(), HttpClient::new()).unwrap();
+    assert_eq!(live.in_charge().origin, Origin::Folder(world.path("v1/bundle")));
     world.link("v2");
     assert_eq!(news(&world, &live, at(0)), "swapped to …/v2/bundle");
 }

@@ -12,6 +12,8 @@
 
 #[cfg(feature = "cli")]
 mod allocations;
+#[cfg(feature = "cli")]
+mod built;
 mod bundle;
 #[cfg(feature = "cli")]
 mod cache_safety;

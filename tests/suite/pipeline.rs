@@ -294,7 +294,7 @@ impl Expected {
             policy_errors: record.policy_errors.clone(),
             response: response.map(|text| {
                 let text = text.replace(authorizer().bundle().digest(), "{{digest}}");
-                let versions = authorizer().bundle().policy_versions();
+                let versions = authorizer().read_bundle().unwrap().policy_versions();
                 versions.fold(text, |text, version| text.replace(&version.digest, "{{policy_digest}}"))
             }),
             error,

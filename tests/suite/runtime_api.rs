@@ -118,11 +118,16 @@ impl Function {
         (self.stdout.finish(), self.stderr.finish())
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A line of `/proc/{pid}/status`, such as `Threads` or `VmRSS` (in kB).
     #[cfg(target_os = "linux")]
     pub(crate) fn process_status(&self, key: &str) -> u64 {
         let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
+            std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process lives");
         let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         let value = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
         value.unwrap_or_else(|| panic!("no number {key} in {status}"))

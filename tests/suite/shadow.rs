@@ -35,7 +35,7 @@ fn authorizer(files: &SourceFiles) -> Authorizer {
 }
 
 /// What an answer is but for what names the bundle, which differs.
-fn without_digests(answered: &Answered, authorizer: &Authorizer) -> String {
+pub(crate) fn without_digests(answered: &Answered, authorizer: &Authorizer) -> String {
     let text = format!("{:?}", answered.record);
     let reply = match &answered.reply {
         cedar_gate::response::Reply::Json(json) => String::from_utf8(json.clone()).unwrap(),
@@ -45,7 +45,7 @@ fn without_digests(answered: &Answered, authorizer: &Authorizer) -> String {
 }
 
 /// What every case is answered without a shadow.
-fn alone() -> &'static [String] {
+pub(crate) fn alone() -> &'static [String] {
     static ALONE: OnceLock<Vec<String>> = OnceLock::new();
     ALONE.get_or_init(|| {
         let alone = authorizer(&read_bundle(&folder().join("bundle")).unwrap());
@@ -119,7 +119,7 @@ fn a_shadow_that_forbids_all_is_narrower_where_something_is_allowed_and_says_why
     }
     let record = found.iter().find(|record| record.active.policies == ["clerks-work"]).unwrap();
     let record = serde_json::to_value(record).unwrap();
-    let v1 = shadow.bundle().policy_versions().find(|version| version.name == "v1").unwrap();
+    let v1 = shadow.read_bundle().unwrap().policy_versions().find(|version| version.name == "v1").unwrap();
     assert_eq!(record["type"], "shadow");
     assert_eq!(
         record["active"],

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cedar_gate::authorizer::{Answered, Authorizer};
-use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::policies::PolicyVersion;
+use cedar_gate::bundle::{Bundle, BundleFacts};
 use cedar_gate::event::AuthorizerEvent;
 use cedar_gate::jose::Need;
 use cedar_gate::record::shadow::{Opinion, ShadowRecord};
@@ -166,7 +166,7 @@ fn about_shadow(record: &ShadowRecord) -> String {
 }
 
 /// A few lines more where something was needed and is not there.
-fn about_need(answered: &Answered, fetched: &Fetched, bundle: &Bundle) -> String {
+fn about_need(answered: &Answered, fetched: &Fetched, bundle: &BundleFacts) -> String {
     let is_fault = answered.record.outcome == Outcome::Fault;
     let next = match answered.need.as_ref().filter(|_| is_fault) {
         None => None,
@@ -280,7 +280,7 @@ pub(crate) fn why(record: &DecisionRecord, authorizer: &Authorizer) -> String {
     };
     let mut text = format!("{word}: {}", asked(record));
     let version = match (&record.api, &record.stage) {
-        (Some(api), Some(stage)) => authorizer.bundle().active(api, stage),
+        (Some(api), Some(stage)) => authorizer.read_bundle().and_then(|bundle| bundle.active(api, stage)),
         _ => None,
     };
     let mut say = |line: &str| text.push_str(&format!("\n  {}", shell::printable(line)));

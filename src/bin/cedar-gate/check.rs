@@ -427,11 +427,12 @@ impl Checked {
         let failed = |error: &dyn std::fmt::Display| Failure::Message(error.to_string());
         let authorizer = Authorizer::new(bundle).map_err(|error| failed(&error))?;
         let kept = cache_safety::check(&authorizer, files).map_err(|error| failed(&error))?;
-        let tested = tested::principals(authorizer.bundle(), root, shell::now()?)?;
+        let bundle = authorizer.read_bundle().ok_or_else(|| failed(&"the bundle has no sources"))?;
+        let tested = tested::principals(bundle, root, shell::now()?)?;
         let tested = tested.into_iter().filter_map(|(name, verified)| Some((name, verified.ok()?)));
         let tested: Vec<(String, VerifiedClaims)> = tested.collect();
         let mut documents = whole_api::check(&authorizer, files, &tested).map_err(|error| failed(&error))?;
-        let lints = lint::check(authorizer.bundle(), files).map_err(|error| failed(&error))?;
+        let lints = lint::check(bundle, files).map_err(|error| failed(&error))?;
         let unstated = documents.iter_mut().flat_map(|documents| std::mem::take(&mut documents.unstated));
         let mut findings: Vec<Found> = kept.into_iter().map(Found::Cache).collect();
         findings.extend(unstated.map(Found::Document));
@@ -442,13 +443,13 @@ impl Checked {
     }
 
     fn bundle(&self) -> Option<&Bundle> {
-        self.authorizer.as_ref().map(Authorizer::bundle)
+        self.authorizer.as_ref().and_then(Authorizer::read_bundle)
     }
 
     fn report<'a>(&'a self, is_ok: bool, counts: Counts, files: &SourceFiles) -> Report<'a> {
         Report {
             ok: is_ok,
-            bundle: self.bundle().map(Bundle::digest),
+            bundle: self.bundle().map(|bundle| bundle.digest()),
             counts,
             findings: self.findings.iter().map(|found| FindingReport::of(found, files)).collect(),
             documents: self.documents.iter().map(DocumentsReport::from).collect(),

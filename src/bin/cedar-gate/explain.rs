@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cedar_gate::arn::Verb;
 use cedar_gate::authorizer::Authorizer;
-use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::{Bundle, BundleFacts};
 use cedar_gate::credential;
 use cedar_gate::entities::HttpFacts;
 use cedar_gate::event::AuthorizerEvent;
@@ -162,7 +162,7 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
             (Loaded::Bundle(Box::new(bundle)), caller, asking)
         }
     };
-    let bundle = bundle.bundle();
+    let bundle = bundle.bundle().ok_or_else(|| Failure::Message("the bundle has no sources".to_owned()))?;
     let (claims, said) = match caller {
         Caller::Known(claims, said) => (claims, said),
         Caller::Refused { error, help } => return refused(format, args, &error, help),
@@ -218,10 +218,10 @@ enum Loaded {
 }
 
 impl Loaded {
-    fn bundle(&self) -> &Bundle {
+    fn bundle(&self) -> Option<&Bundle> {
         match self {
-            Self::Bundle(bundle) => bundle,
-            Self::Authorizer(authorizer) => authorizer.bundle(),
+            Self::Bundle(bundle) => Some(bundle),
+            Self::Authorizer(authorizer) => authorizer.read_bundle(),
         }
     }
 }
@@ -367,7 +367,7 @@ fn of_token(bundle: &mut Bundle, text: &str, args: &Args, now: Timestamp) -> Res
     Ok(verified(text.strip_prefix("Bearer ").unwrap_or(text), bundle, &keys, now))
 }
 
-fn verified(text: &str, bundle: &Bundle, keys: &Keys, now: Timestamp) -> Caller {
+fn verified(text: &str, bundle: &BundleFacts, keys: &Keys, now: Timestamp) -> Caller {
     let (verified, fetched) = token::verify(text, bundle, keys, now);
     let claims = token::decoded(text.split('.').nth(1));
     match verified {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cedar_gate::authorizer::{Answered, Authorizer, Evidence};
-use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::BundleFacts;
 use cedar_gate::fetch::http::{HttpClient, REQUEST_TIMEOUT};
 use cedar_gate::fetch::introspection::IntrospectionClient;
 use cedar_gate::fetch::keys::{FetchOutcome, KeyStore};
@@ -27,7 +27,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn of(bundle: &Bundle, network: Network) -> Self {
+    pub(crate) fn of(bundle: &BundleFacts, network: Network) -> Self {
         let http = HttpClient::new();
         let store = KeyStore::new(http.clone());
         store.adopt(bundle);

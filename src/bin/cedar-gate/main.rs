@@ -4,6 +4,7 @@
 
 mod authorize;
 mod batch;
+mod bundle;
 mod check;
 mod completions;
 mod demo;
@@ -38,7 +39,7 @@ use crate::shell::{Answer, Failure};
 #[derive(Parser)]
 #[command(version, max_term_width = 110, after_help = EXIT_CODES)]
 struct Cli {
-    /// The bundle: a folder with `policies` and `schema` in it.
+    /// The bundle: a folder with `policies` and `schema` in it, or a built one.
     #[arg(
         long,
         global = true,
@@ -73,6 +74,9 @@ Start here:
 enum Command {
     /// Answer an authorizer event, byte for byte as the Lambda would.
     Authorize(authorize::Args),
+    /// Build, sign, verify and look into the file that is released.
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     /// Check that policies, schema, routes and issuers hold together.
     Check(check::Args),
     /// Print what a shell needs to complete command lines.
@@ -147,6 +151,7 @@ fn answer(cli: Cli) -> Result<Answer, Failure> {
     let (bundle, name) = (&cli.bundle, cli.format);
     match cli.command {
         Command::Authorize(args) => authorize::run(bundle, name.known_to("authorize")?, &args),
+        Command::Bundle(command) => bundle::run(bundle, name.known_to("bundle")?, &command),
         Command::Check(args) => check::run(bundle, name.known_to("check")?, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Demo(args) => demo::run(name.known_to("demo")?, &args),

@@ -144,7 +144,7 @@ impl Read {
             return Ok(Self { name: name.to_owned(), bundle, files, version, held });
         }
         let folder = Path::new(name);
-        if folder.is_dir() {
+        if folder.is_dir() || folder.is_file() {
             let (bundle, files) = loaded(shell::read_files(folder)?, name)?;
             let held = held(&bundle, folder)?;
             return Ok(Self { name: name.to_owned(), bundle, files, version: None, held });

@@ -1,6 +1,6 @@
 //! What a person can do about a token that is refused.
 
-use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::BundleFacts;
 use cedar_gate::jose::issuer::{KeySource, TokenUse};
 use cedar_gate::jose::{Malformation, RevokedBy, TokenError, TrustedIssuer};
 use cedar_gate::time::Timestamp;
@@ -14,7 +14,7 @@ use crate::shell;
 pub(crate) fn for_token(
     error: &TokenError,
     claims: &Value,
-    bundle: &Bundle,
+    bundle: &BundleFacts,
     fetched: &Fetched,
     now: Timestamp,
 ) -> Option<String> {
@@ -139,7 +139,7 @@ pub(crate) fn introspection_unavailable(issuer: &str, fetched: &Fetched) -> Stri
 }
 
 /// An issuer that is nearly trusted, or else the command that trusts it.
-fn unknown_issuer(iss: &str, bundle: &Bundle) -> String {
+fn unknown_issuer(iss: &str, bundle: &BundleFacts) -> String {
     let plain = |iss: &str| iss.trim_end_matches('/').to_ascii_lowercase();
     if let Some(near) = bundle.issuers().iter().find(|issuer| plain(issuer.issuer()) == plain(iss)) {
         return format!(

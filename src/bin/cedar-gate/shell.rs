@@ -295,7 +295,7 @@ fn read_development_key(path: &Path) -> Result<Option<DevelopmentKey>, Failure> 
 fn make_development_key(path: &Path) -> Result<DevelopmentKey, Failure> {
     let key =
         DevelopmentKey::generate(Algorithm::Rs256).map_err(|error| Failure::Message(error.to_string()))?;
-    write_whole(path, &key.to_private_json(), Readers::Owner)
+    write_whole(path, key.to_private_json(), Readers::Owner)
         .map_err(|error| cannot("write", path, &error))?;
     talk(&format!("made a development key pair: {}", path.display()));
     Ok(key)
@@ -322,7 +322,7 @@ pub(crate) enum Readers {
 }
 
 /// Writes beside the file and renames, so that a reader never meets half a file.
-pub(crate) fn write_whole(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: impl AsRef<[u8]>, readers: Readers) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
@@ -337,7 +337,7 @@ pub(crate) fn write_whole(path: &Path, text: &str, readers: Readers) -> io::Resu
         });
     }
     let written = options.open(&beside).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
+        file.write_all(text.as_ref())?;
         fs::rename(&beside, path)
     });
     if written.is_err() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cedar_gate::bundle::Bundle;
+use cedar_gate::bundle::BundleFacts;
 use cedar_gate::credential::BearerToken;
 use cedar_gate::entities::principal_id;
 use cedar_gate::jose::{self, TokenError, VerifiedClaims};
@@ -192,7 +192,7 @@ fn inspect(root: &Path, format: Format, args: &InspectArgs) -> Result<Answer, Fa
 /// Verifies as the authorizer does, by what is fetched where it is needed.
 pub(crate) fn verify(
     text: &str,
-    bundle: &Bundle,
+    bundle: &BundleFacts,
     keys: &Keys,
     now: Timestamp,
 ) -> (Result<VerifiedClaims, TokenError>, Fetched) {

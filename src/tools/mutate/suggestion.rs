@@ -52,7 +52,7 @@ impl<'s, 'b> Mutation<'s, 'b> {
     pub(super) fn of_the_tests(
         &self,
         mutant: &Mutant,
-        mutated: &Mutated<'_>,
+        mutated: &Mutated,
         with: (&Bundle, &SourceFiles),
     ) -> (Option<Suggestion>, bool) {
         let here: Vec<&Studied<'s, 'b>> =

@@ -241,8 +241,9 @@ impl Suites<'_> {
             }
             Question::Cedar { desk, test } => {
                 let Some(place) = self.desks.get(*desk) else { return internal("the stage is missing") };
-                let engine = Engine::new(place.version().policies().clone());
-                of_engine(engine.evaluate(&test.request, &test.entities))
+                let answer = Engine::new(place.version().policies().clone())
+                    .and_then(|engine| engine.evaluate(&test.request, &test.entities));
+                answer.map_or_else(|error| internal(&error.to_string()), of_engine)
             }
         }
     }

@@ -94,7 +94,7 @@ impl<'c> Deployed<'c> {
 
     /// The whole schema: what is written, and the operations of the routes.
     pub(super) fn schema(&self) -> &cedar::Schema {
-        self.authorizer.bundle().schema()
+        self.authorizer.read_bundle().unwrap().schema()
     }
 
     pub(super) fn token(&self, person: &Person) -> String {

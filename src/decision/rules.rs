@@ -1,0 +1,202 @@
+//! The policies of an engine, each ready to be asked when its scope is true: from a set in memory, or from a built bundle,
+//! where each is parsed when it is first asked.
+//!
+//! # In a built bundle
+//! A section of records, one a policy in the order of the index, each of eight numbers of 32 bits (little-endian): what it is
+//! ([`PERMITS`], [`HAS_CONDITION`], [`READS_HTTP`]), then where the id stands and how long it is, the same of the deny
+//! message, the same of its text among the sources, and a zero. Ids and deny messages stand behind the records.
+
+use std::sync::OnceLock;
+
+use cedar_policy as cedar;
+
+use super::{EngineError, reads_http};
+use crate::bundle::built::{Damaged, Section};
+use crate::cedar_core::Condition;
+
+/// A policy, ready to be asked when its scope is true.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    /// The id as answers write it.
+    pub(super) name: String,
+    pub(super) permits: bool,
+    pub(super) condition: Option<Condition>,
+    pub(super) reads_http: bool,
+    /// What a refused caller may read (`@deny_message`).
+    pub(super) deny_message: Option<String>,
+}
+
+/// The policies in the order of their names, which is that of an answer's reasons.
+#[derive(Debug)]
+pub(super) enum Rules {
+    /// All of them.
+    Read {
+        /// The set that they are of.
+        policies: cedar::PolicySet,
+        /// The ids in it.
+        ids: Vec<cedar::PolicyId>,
+        /// By place.
+        rules: Vec<Rule>,
+    },
+    /// Those that have been asked.
+    Built(BuiltRules),
+}
+
+/// The policies of a built bundle.
+#[derive(Debug)]
+pub(super) struct BuiltRules {
+    records: Section,
+    sources: Section,
+    /// By place, in pieces of [`PIECE`]: what was never asked takes no room.
+    rules: Vec<OnceLock<Piece>>,
+    /// All of them, where they were wanted.
+    pub(super) all: OnceLock<Result<cedar::PolicySet, EngineError>>,
+}
+
+type Piece = Box<[OnceLock<Rule>]>;
+
+const PIECE: usize = 64;
+
+const PERMITS: u32 = 1;
+const HAS_CONDITION: u32 = 2;
+const READS_HTTP: u32 = 4;
+
+const RECORD: usize = 32;
+
+impl Rule {
+    pub(super) fn of(policy: &cedar::Policy) -> Self {
+        let condition = Condition::of(policy);
+        Self {
+            name: policy.id().to_string(),
+            permits: policy.effect() == cedar::Effect::Permit,
+            reads_http: condition.is_some() && reads_http(policy),
+            condition,
+            deny_message: policy.annotation("deny_message").map(str::to_owned),
+        }
+    }
+}
+
+impl Rules {
+    /// The policy at a place.
+    pub(super) fn rule(&self, place: usize) -> Result<&Rule, EngineError> {
+        match self {
+            Self::Read { rules, .. } => Ok(rules.get(place).ok_or_else(missing)?),
+            Self::Built(built) => built.rule(place),
+        }
+    }
+
+    /// The same, as Cedar's.
+    pub(super) fn policy(&self, place: usize) -> Result<cedar::Policy, EngineError> {
+        match self {
+            Self::Read { policies, ids, .. } => {
+                Ok(ids.get(place).and_then(|id| policies.policy(id)).ok_or_else(missing)?.clone())
+            }
+            Self::Built(built) => Ok(built.record(place)?.parse(&built.sources)?),
+        }
+    }
+}
+
+fn missing() -> Damaged {
+    Damaged::new("its index names a policy that is not there")
+}
+
+impl BuiltRules {
+    pub(super) fn open(policies: usize, records: Section, sources: Section) -> Self {
+        let mut rules = Vec::new();
+        rules.resize_with(policies.div_ceil(PIECE), OnceLock::new);
+        Self { records, sources, rules, all: OnceLock::new() }
+    }
+
+    fn rule(&self, place: usize) -> Result<&Rule, EngineError> {
+        let piece = self.rules.get(place / PIECE).ok_or_else(missing)?.get_or_init(new_piece);
+        let found = piece.get(place % PIECE).ok_or_else(missing)?;
+        if let Some(rule) = found.get() {
+            return Ok(rule);
+        }
+        let rule = self.record(place)?.rule(&self.sources)?;
+        Ok(found.get_or_init(|| rule))
+    }
+
+    fn record(&self, place: usize) -> Result<Record, Damaged> {
+        let at = place.checked_mul(RECORD).ok_or_else(missing)?;
+        let [what, id, id_bytes, deny, deny_bytes, text, text_bytes] = self.records.numbers(at)?;
+        let read = |at: u32, bytes: u32| self.records.text(at as usize, bytes as usize);
+        Ok(Record {
+            what,
+            id: read(id, id_bytes)?,
+            deny_message: if deny_bytes > 0 { Some(read(deny, deny_bytes)?) } else { None },
+            text: [text as usize, text_bytes as usize],
+        })
+    }
+}
+
+fn new_piece() -> Piece {
+    (0..PIECE).map(|_| OnceLock::new()).collect()
+}
+
+/// What is written of a policy.
+struct Record {
+    what: u32,
+    id: String,
+    deny_message: Option<String>,
+    /// Where it begins among the sources, and how many bytes it has.
+    text: [usize; 2],
+}
+
+impl Record {
+    fn parse(&self, sources: &Section) -> Result<cedar::Policy, Damaged> {
+        let [at, bytes] = self.text;
+        let text = sources.text(at, bytes)?;
+        cedar::Policy::parse(Some(cedar::PolicyId::new(&self.id)), text)
+            .map_err(|error| Damaged::new(format!("policy `{}` is none: {error}", self.id)))
+    }
+
+    fn rule(self, sources: &Section) -> Result<Rule, Damaged> {
+        let is = |what: u32| self.what & what != 0;
+        // One without a condition is its scope alone, and that is in the index.
+        let condition = match is(HAS_CONDITION) {
+            true => Some(
+                Condition::of(&self.parse(sources)?)
+                    .ok_or_else(|| Damaged::new(format!("policy `{}` has lost its condition", self.id)))?,
+            ),
+            false => None,
+        };
+        Ok(Rule {
+            permits: is(PERMITS),
+            reads_http: is(READS_HTTP),
+            condition,
+            name: self.id,
+            deny_message: self.deny_message,
+        })
+    }
+}
+
+/// The records of the policies of an engine; `place_of` tells where a policy's text stands among the sources, and how many
+/// bytes it has.
+#[cfg(feature = "cli")]
+pub(super) fn write(rules: &[Rule], place_of: impl Fn(&str) -> Option<[usize; 2]>) -> Option<Vec<u8>> {
+    let (mut records, mut texts) = (Vec::new(), Vec::new());
+    let texts_at = rules.len() * RECORD;
+    for rule in rules {
+        let mut add = |text: &str| {
+            let at = u32::try_from(texts_at + texts.len()).ok()?;
+            texts.extend_from_slice(text.as_bytes());
+            Some([at, u32::try_from(text.len()).ok()?])
+        };
+        let [id, id_bytes] = add(&rule.name)?;
+        let [deny, deny_bytes] = add(rule.deny_message.as_deref().unwrap_or_default())?;
+        let [text, text_bytes] = place_of(&rule.name)?;
+        let what = [
+            (rule.permits, PERMITS),
+            (rule.condition.is_some(), HAS_CONDITION),
+            (rule.reads_http, READS_HTTP),
+        ];
+        let what = what.iter().filter(|(is, _)| *is).map(|(_, what)| what).sum();
+        let [text, text_bytes] = [u32::try_from(text).ok()?, u32::try_from(text_bytes).ok()?];
+        for number in [what, id, id_bytes, deny, deny_bytes, text, text_bytes, 0] {
+            records.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    records.extend(texts);
+    Some(records)
+}
