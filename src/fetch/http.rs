@@ -2,6 +2,7 @@
 //! that was meant, over TLS with a trusted root. Anything else is an error that names what went wrong, and no secret.
 
 mod error;
+mod file;
 
 use std::fmt;
 use std::io::Read as _;
@@ -11,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::header::{AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use rustls::crypto::aws_lc_rs;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 pub use error::HttpError;
+pub use file::{FILE_TIMEOUT, Fetched, FileRequest, Validator, ValidatorHeader};
 
 use super::freshness::fresh_for;
 use crate::jose::issuer::HttpUrl;
@@ -124,18 +126,23 @@ impl HttpClient {
     /// # Errors
     /// [`HttpError`], also for every status but 200.
     pub fn get(&self, url: &HttpUrl, within: Duration) -> Result<HttpResponse, HttpError> {
-        let limit = Limit::starting(within);
-        let mut url = url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let response = self.exchange(&url, &limit, |agent, left| {
-                agent.get(url.as_str()).config().timeout_global(Some(left)).build().call()
-            })?;
-            match redirect(&response, &url)? {
-                Some(target) => url = target,
-                None => return read(response, &url, &limit),
-            }
-        }
-        Err(HttpError::TooManyRedirects)
+        let limit = Limit::starting(within, REQUEST_TIMEOUT);
+        let (response, url) = self.follow(url, &limit, &HeaderMap::new(), |location| location)?;
+        read(response, &url, &limit)
+    }
+
+    /// Asks for the file that stands at `url`, or for the news that it is the known one. Redirects are followed as
+    /// [`Self::get`] follows them. Path and query may be a secret (a presigned URL): no error shows them.
+    ///
+    /// # Errors
+    /// [`HttpError`], also for every status but 200, and 304 where it was asked for.
+    pub fn get_file(&self, url: &HttpUrl, request: &FileRequest<'_>) -> Result<Fetched, HttpError> {
+        let limit = Limit::starting(request.within, FILE_TIMEOUT);
+        let mut headers = request.conditions()?;
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let (response, url) = self.follow(url, &limit, &headers, host_alone)?;
+        request.read(response, &url, &limit)
     }
 
     /// Sends a form (`application/x-www-form-urlencoded`) with the client's credentials (HTTP Basic), and asks for JSON.
@@ -150,7 +157,7 @@ impl HttpClient {
         credentials: ClientCredentials<'_>,
         within: Duration,
     ) -> Result<HttpResponse, HttpError> {
-        let limit = Limit::starting(within);
+        let limit = Limit::starting(within, REQUEST_TIMEOUT);
         let fields =
             form.iter().map(|(name, value)| format!("{}={}", form_encoded(name), form_encoded(value)));
         let body = fields.collect::<Vec<_>>().join("&");
@@ -167,6 +174,29 @@ impl HttpClient {
                 .send(&body)
         })?;
         read(response, url, &limit)
+    }
+
+    /// Asks with GET, and again where redirects lead on the same host; gives the last answer's head and who gave it. Of a
+    /// redirect to elsewhere, the error shows what `shown` leaves of the address.
+    fn follow(
+        &self,
+        url: &HttpUrl,
+        limit: &Limit,
+        headers: &HeaderMap,
+        shown: fn(&str) -> &str,
+    ) -> Result<(Response<Body>, HttpUrl), HttpError> {
+        let mut url = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.exchange(&url, limit, |agent, left| {
+                let request = agent.get(url.as_str()).config().timeout_global(Some(left)).build();
+                headers.iter().fold(request, |request, (name, value)| request.header(name, value)).call()
+            })?;
+            match redirect(&response, &url, shown)? {
+                Some(target) => url = target,
+                None => return Ok((response, url)),
+            }
+        }
+        Err(HttpError::TooManyRedirects)
     }
 
     /// One request and the head of its answer.
@@ -240,8 +270,8 @@ struct Limit {
 
 #[expect(clippy::disallowed_methods, reason = "this module waits for servers, and must stop waiting")]
 impl Limit {
-    fn starting(within: Duration) -> Self {
-        let within = within.min(REQUEST_TIMEOUT);
+    fn starting(within: Duration, at_most: Duration) -> Self {
+        let within = within.min(at_most);
         Self { within, end: Instant::now() + within }
     }
 
@@ -251,7 +281,11 @@ impl Limit {
 }
 
 /// Where a redirect leads, if the answer is one.
-fn redirect(response: &Response<Body>, from: &HttpUrl) -> Result<Option<HttpUrl>, HttpError> {
+fn redirect(
+    response: &Response<Body>,
+    from: &HttpUrl,
+    shown: fn(&str) -> &str,
+) -> Result<Option<HttpUrl>, HttpError> {
     use StatusCode as S;
     let is_redirect = matches!(
         response.status(),
@@ -264,8 +298,18 @@ fn redirect(response: &Response<Body>, from: &HttpUrl) -> Result<Option<HttpUrl>
         response.headers().get(LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
     match same_origin(from, location) {
         Some(target) => Ok(Some(target)),
-        None => Err(HttpError::RedirectedAway { to: Excerpt::of(location) }),
+        None => Err(HttpError::RedirectedAway { to: Excerpt::of(shown(location)) }),
     }
+}
+
+/// The host and port that an address names, or nothing: a server that redirects repeats path and query.
+fn host_alone(location: &str) -> &str {
+    let after_scheme = location
+        .split_once("://")
+        .and_then(|(scheme, rest)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(rest));
+    let rest = after_scheme.or_else(|| location.strip_prefix("//")).unwrap_or_default();
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
 }
 
 /// The address that `location` means at `base`, where that has the same scheme, host and port. Of the relative forms, a path
@@ -296,16 +340,25 @@ fn read(response: Response<Body>, url: &HttpUrl, limit: &Limit) -> Result<HttpRe
         return Err(HttpError::Status { status: response.status().as_u16() });
     }
     let fresh_for = fresh_for(&values(response.headers(), &CACHE_CONTROL), &values(response.headers(), &AGE));
-    let mut body = Vec::new();
-    // One more than may be, whatever length was announced.
-    let mut reader = response.into_body().into_reader().take(MAX_BODY_BYTES as u64 + 1);
-    reader
-        .read_to_end(&mut body)
-        .map_err(|error| HttpError::of(ureq::Error::from(error), url, limit.within))?;
-    if body.len() > MAX_BODY_BYTES {
-        return Err(HttpError::TooLarge);
-    }
+    let body = read_body(response.into_body(), MAX_BODY_BYTES, url, limit)?;
     Ok(HttpResponse { body, fresh_for })
+}
+
+/// Reads a body of at most `most` bytes.
+fn read_body(body: Body, most: usize, url: &HttpUrl, limit: &Limit) -> Result<Vec<u8>, HttpError> {
+    let mut bytes = Vec::new();
+    // What is announced is not believed, but saves copies of a large file. Where there is no room, reading says so.
+    let announced = body.content_length().and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.try_reserve_exact(announced.unwrap_or(0).min(most)).ok();
+    // One more than may be, whatever length was announced.
+    let mut reader = body.into_reader().take(most as u64 + 1);
+    reader
+        .read_to_end(&mut bytes)
+        .map_err(|error| HttpError::of(ureq::Error::from(error), url, limit.within))?;
+    if bytes.len() > most {
+        return Err(HttpError::TooLarge { most });
+    }
+    Ok(bytes)
 }
 
 /// The values of a header field, joined as RFC 9110 §5.3 says. One that is not ASCII says nothing.
@@ -327,4 +380,29 @@ fn form_encoded(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_the_host_alone_is_shown() {
+        for (location, shown) in [
+            ("https://s3.example/bucket/key?X-Amz-Signature=5ec", "s3.example"),
+            ("https://s3.example:8443?X-Amz-Signature=5ec", "s3.example:8443"),
+            ("https://s3.example#5ec", "s3.example"),
+            ("https://s3.example\\5ec", "s3.example"),
+            ("https://5ec:5ec@s3.example/5ec", "s3.example"),
+            ("https://[2001:db8::1]:8443/5ec", "[2001:db8::1]:8443"),
+            ("//s3.example/5ec", "s3.example"),
+            ("/5ec", ""),
+            ("5ec?to=https://5ec", ""),
+            ("/?to=//5ec", ""),
+            ("file:///5ec", ""),
+            ("", ""),
+        ] {
+            assert_eq!(host_alone(location), shown, "{location}");
+        }
+    }
 }

@@ -194,7 +194,7 @@ fn is_about_the_endpoint(error: &IntrospectionError) -> bool {
         IntrospectionError::Http { error: HttpError::Status { status }, .. } => {
             matches!(status, 429 | 502 | 503 | 504)
         }
-        IntrospectionError::Http { error: HttpError::TooLarge, .. } => false,
+        IntrospectionError::Http { error: HttpError::TooLarge { .. }, .. } => false,
         IntrospectionError::Http { .. } => true,
         IntrospectionError::Secret(_)
         | IntrospectionError::Answer { .. }

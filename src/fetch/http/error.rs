@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
-use super::{MAX_BODY_BYTES, MAX_REDIRECTS};
+use super::MAX_REDIRECTS;
 use crate::jose::Excerpt;
 use crate::jose::issuer::HttpUrl;
 
@@ -53,15 +53,18 @@ pub enum HttpError {
     /// A redirect to another scheme, host or port, or to nowhere.
     #[error("redirected to `{to}`, which is not the same host")]
     RedirectedAway {
-        /// Where to: the server's text.
+        /// Where to: the server's text; of a file's address, which may hold a secret, the host alone.
         to: Excerpt,
     },
     /// Redirects without end.
     #[error("redirected more than {MAX_REDIRECTS} times")]
     TooManyRedirects,
     /// The body is larger than is read.
-    #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
-    TooLarge,
+    #[error("the answer has more than {most} bytes")]
+    TooLarge {
+        /// The most bytes that are read.
+        most: usize,
+    },
     /// The connection ended before the answer did.
     #[error("the answer is cut off")]
     CutOff,

@@ -329,7 +329,7 @@ fn about_http(error: &HttpError, by_discovery: bool) -> (Verdict, &'static str) 
             Verdict::NotUsable,
             "keys = { url = \"…\" } names the address where they are, if that is whom you trust",
         ),
-        HttpError::TooLarge | HttpError::NotHttp => {
+        HttpError::TooLarge { .. } | HttpError::NotHttp => {
             (Verdict::NotUsable, "is that the address of its keys? keys = { url = \"…\" } names another")
         }
     }
