@@ -9,6 +9,7 @@
 //!   discovery     where an issuer's metadata says that its keys are
 //!   freshness     how long keys are believed, and when they are asked for again
 //! introspection   what an issuer says about an opaque token
+//! release         a released bundle: one file behind a URL, or in AWS AppConfig
 //! origin          where a bundle comes from, and what is asked of it before it is in charge
 //! live            the authorizer as it runs: its bundle is swapped, and what it needs is fetched
 //! ```
@@ -25,6 +26,8 @@ mod freshness;
 pub mod keys;
 
 pub mod introspection;
+
+pub mod release;
 
 mod origin;
 

@@ -24,6 +24,8 @@ pub(crate) enum Answer {
     Drip(Vec<u8>, Duration),
     /// The same, later.
     After(Duration, Box<Answer>),
+    /// 304 to who knows this `ETag` already (`If-None-Match`), and otherwise the reply with it.
+    Tagged(String, Box<Answer>),
 }
 
 impl Answer {
@@ -171,9 +173,17 @@ impl Shared {
         let Some(request) = read_request(&mut stream) else { return };
         let path = request.target().1.to_owned();
         *self.counts.lock().unwrap().entry(path.clone()).or_default() += 1;
+        let known = request.header("if-none-match").map(str::to_owned);
         self.requests.lock().unwrap().push(request);
-        let answer = self.answers.lock().unwrap().get(&path).cloned();
-        self.send(answer.unwrap_or_else(|| Answer::status(404)), &mut stream);
+        let answer = match self.answers.lock().unwrap().get(&path).cloned() {
+            None => Answer::status(404),
+            Some(Answer::Tagged(etag, _)) if known.as_ref() == Some(&etag) => {
+                Answer::Reply { status: 304, headers: vec![format!("ETag: {etag}")], body: Vec::new() }
+            }
+            Some(Answer::Tagged(etag, answer)) => answer.with_header("ETag", &etag),
+            Some(answer) => answer,
+        };
+        self.send(answer, &mut stream);
     }
 
     /// A client that has gone away ends it.
@@ -199,6 +209,7 @@ impl Shared {
                 thread::sleep(pause);
                 self.send(*answer, stream);
             }
+            Answer::Tagged(..) => panic!("{answer:?} stands at a path alone"),
         }
     }
 }

@@ -60,6 +60,8 @@ mod policies;
 #[cfg(feature = "cli")]
 mod probe;
 #[cfg(feature = "cli")]
+mod release;
+#[cfg(feature = "cli")]
 mod replay;
 #[cfg(feature = "cli")]
 mod revocation;

@@ -258,6 +258,35 @@ pub struct HttpUrl(String);
 impl HttpUrl {
     const MAX_BYTES: usize = 2_048;
 
+    /// Reads an address that may be a secret: the error says what is expected, and holds nothing of the text.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::check(text).map(|()| Self(text.to_owned()))
+    }
+
+    fn check(text: &str) -> Result<(), &'static str> {
+        if text.len() > Self::MAX_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("expected at most 2,048 printable ASCII characters");
+        }
+        let Some((scheme, _)) = text.split_once("://") else { return Err("expected an https URL") };
+        let parsed: Option<http::Uri> = text.parse().ok();
+        let Some(authority) = parsed.as_ref().and_then(http::Uri::authority) else {
+            return Err("expected an https URL");
+        };
+        if authority.as_str().contains('@') || text.contains('#') {
+            return Err("expected a URL without user information and fragment");
+        }
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        if !port.is_empty() && authority.port_u16().is_none() {
+            return Err("expected a port from 0 to 65535");
+        }
+        // As it is written, in lower case: what is said of the scheme later is said of this text.
+        match scheme {
+            "https" if !authority.host().is_empty() => Ok(()),
+            "http" if is_loopback(authority.host()) => Ok(()),
+            _ => Err("expected an https URL"),
+        }
+    }
+
     /// The address as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -291,27 +320,9 @@ impl TryFrom<String> for HttpUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let shown = text.escape_debug();
-        let refuse = |why| Err(format!("`{shown}` cannot be fetched: {why}"));
-        if text.len() > Self::MAX_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return refuse("expected at most 2,048 printable ASCII characters");
-        }
-        let parsed: Option<http::Uri> = text.parse().ok();
-        let Some(authority) = parsed.as_ref().and_then(http::Uri::authority) else {
-            return refuse("expected an https URL");
-        };
-        if authority.as_str().contains('@') || text.contains('#') {
-            return refuse("expected a URL without user information and fragment");
-        }
-        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-        if !port.is_empty() && authority.port_u16().is_none() {
-            return refuse("expected a port from 0 to 65535");
-        }
-        // As it is written, in lower case: what is said of the scheme later is said of this text.
-        match text.split_once("://").map(|(scheme, _)| scheme) {
-            Some("https") if !authority.host().is_empty() => Ok(Self(text)),
-            Some("http") if is_loopback(authority.host()) => Ok(Self(text)),
-            _ => refuse("expected an https URL"),
+        match Self::check(&text) {
+            Ok(()) => Ok(Self(text)),
+            Err(why) => Err(format!("`{}` cannot be fetched: {why}", text.escape_debug())),
         }
     }
 }
