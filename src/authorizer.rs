@@ -186,6 +186,12 @@ impl Authorizer {
         fail_closed(self.bundle().digest(), now, || self.decide(event, evidence, now))
     }
 
+    /// No answer, for a reason that lies outside of the event: a fault.
+    #[must_use]
+    pub fn unanswered(&self, now: Timestamp, reason: &'static str, detail: String) -> Answered {
+        fault(DecisionRecord::new(self.bundle().digest(), now), reason, detail)
+    }
+
     /// What is logged.
     #[must_use]
     pub fn log(&self) -> Log {

@@ -11,6 +11,8 @@
 //! introspection   what an issuer says about an opaque token
 //! release         a released bundle: one file behind a URL, or in AWS AppConfig
 //! origin          where a bundle comes from, and what is asked of it before it is in charge
+//! follow          how a running authorizer learns that there is another bundle
+//! settings        what the environment of the function says of all that
 //! live            the authorizer as it runs: its bundle is swapped, and what it needs is fetched
 //! ```
 
@@ -31,6 +33,10 @@ pub mod release;
 
 mod origin;
 
+mod follow;
+
+pub mod settings;
+
 pub mod live;
 
 pub use discovery::MetadataError;
@@ -39,3 +45,25 @@ pub use files::{
     read_bundle, read_policy_tests,
 };
 pub use secrets::read_secrets;
+
+use std::time::{Duration, Instant};
+
+use crate::time::Timestamp;
+
+/// Whether something that began lasts at `now`. A clock that was set back before its beginning says nothing about that.
+fn lasts(began_at: i64, interval: Duration, now: Timestamp) -> bool {
+    (began_at..began_at.saturating_add(millis(interval))).contains(&now.unix_millis())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module waits, and says how long")]
+fn started() -> Instant {
+    Instant::now()
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_unix_millis(now.unix_millis().saturating_add(millis(by)))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -85,6 +85,9 @@ pub struct DecisionRecord {
     pub policy_digest: Option<String>,
     /// The digest of the bundle that decided.
     pub bundle: String,
+    /// How long ago the bundle's source last had it, in seconds, where it is asked from afar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle_age_s: Option<u64>,
     /// The token, by what names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenRecord>,
@@ -194,6 +197,7 @@ impl DecisionRecord {
             policy_version: None,
             policy_digest: None,
             bundle: bundle.to_owned(),
+            bundle_age_s: None,
             token: None,
             document: None,
             duration_us: None,
@@ -228,6 +232,11 @@ impl DecisionRecord {
         if let Some(document) = &mut self.document {
             document.cached = cached;
         }
+    }
+
+    /// The shell says how old the bundle is: that depends on when it was asked for.
+    pub fn set_bundle_age(&mut self, age: Option<Duration>) {
+        self.bundle_age_s = age.map(|age| age.as_secs());
     }
 
     /// The shell says how long the answer took; the core has no clock.

@@ -27,7 +27,7 @@ use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,11 +35,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use cedar_gate::authorizer::{Answered, ShadowQuestion};
-use cedar_gate::bundle::built::KeyError;
 use cedar_gate::fetch::http::HttpClient;
 use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
 use cedar_gate::fetch::keys::{FetchOutcome, FetchReport};
-use cedar_gate::fetch::live::{Demands, Fetched, Followed, InCharge, Live};
+use cedar_gate::fetch::live::{Fetched, Followed, InCharge, Live, LoadError, WhenStale};
+use cedar_gate::fetch::settings::from_environment;
 use cedar_gate::record::DecisionRecord;
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
@@ -92,9 +92,13 @@ fn run() -> Result<(), StartError> {
 
 /// Reads and checks the bundle.
 fn load(settings: &Settings) -> Result<Live, StartError> {
-    let directory = bundle_directory(settings.bundle.as_deref(), &settings.task_root)?;
-    let live = Live::start(&directory, settings.demands()?, HttpClient::new())
-        .map_err(|error| StartError::Bundle(error.to_string()))?;
+    let refused = |error: &dyn std::fmt::Display| StartError::Bundle(error.to_string());
+    let (now, _) = clocks().map_err(|_| refused(&"the system clock is wrong"))?;
+    let source = from_environment(&settings.task_root).map_err(|error| refused(&error))?;
+    let (live, problem) = Live::start(&source, HttpClient::new(), now).map_err(|error| refused(&error))?;
+    if let Some(problem) = problem {
+        tracing::error!(reason = %problem, "the bundle is the one of the package, because there is no other");
+    }
     let in_charge = live.in_charge();
     log_concerns(&in_charge);
     tracing::info!(
@@ -177,25 +181,29 @@ fn log_keys(report: &FetchReport) {
     }
 }
 
-/// The directory of the bundle: the one that `CEDAR_GATE_BUNDLE` names, below the task root when it is relative.
-/// Otherwise `bundle` in the task root, or the task root itself when it holds `policies` and `schema`, as a checkout
-/// does. Where both are there, nothing says which one is meant, and an authorizer does not guess.
-fn bundle_directory(named: Option<&Path>, task_root: &Path) -> Result<PathBuf, StartError> {
-    if let Some(named) = named {
-        return Ok(task_root.join(named));
-    }
-    let below = task_root.join("bundle");
-    let checkout = task_root.join("policies").is_dir() && task_root.join("schema").is_dir();
-    let root = task_root.display();
-    match (below.exists(), checkout) {
-        (true, false) => Ok(below),
-        (false, true) => Ok(task_root.to_owned()),
-        (true, true) => Err(StartError::Bundle(format!(
-            "`{root}` holds both `bundle` and `policies` with `schema`: set CEDAR_GATE_BUNDLE to the one that decides"
-        ))),
-        (false, false) => Err(StartError::Bundle(format!(
-            "`{root}` holds neither `bundle` nor `policies` with `schema`: set CEDAR_GATE_BUNDLE to the bundle's directory"
-        ))),
+/// What became of asking for another bundle, as a metric of CloudWatch in the embedded metric format: a line on stderr, which
+/// stdout's records need not be told apart from.
+fn write_metrics(followed: &Followed, age: Duration, now: Timestamp) {
+    let count = |is: bool| u8::from(is);
+    let line = serde_json::json!({
+        "_aws": {
+            "Timestamp": now.unix_millis(),
+            "CloudWatchMetrics": [{
+                "Namespace": "cedar-gate",
+                "Dimensions": [[]],
+                "Metrics": [
+                    { "Name": "BundleAge", "Unit": "Seconds" },
+                    { "Name": "BundleSwapped", "Unit": "Count" },
+                    { "Name": "BundleRefused", "Unit": "Count" },
+                ],
+            }],
+        },
+        "BundleAge": age.as_secs(),
+        "BundleSwapped": count(matches!(followed, Followed::Swapped { .. })),
+        "BundleRefused": count(matches!(followed, Followed::Refused { .. })),
+    });
+    if let Err(error) = write_record(&line, &mut std::io::stderr().lock()) {
+        tracing::error!(reason = %error, "the metrics cannot be written");
     }
 }
 
@@ -308,7 +316,8 @@ impl Shell {
     fn respond(&self, event: &LambdaEvent<Payload>) -> Result<Box<RawValue>, Failure> {
         let (now, started) = clocks()?;
         if self.live.is_due(now) {
-            self.waiting.run(|| self.follow(now));
+            let within = time_to_wait(now, started.elapsed(), event.context.deadline);
+            self.waiting.run(|| self.follow(now, within));
         }
         let bytes = event.payload.bytes();
         let mut answer = self.live.ask(bytes, now);
@@ -322,6 +331,7 @@ impl Shell {
         let sample = sample(&event.context.request_id);
         let Answered { reply, mut record, token_known, document, shadow, .. } = answer.answered;
         record.set_duration(started.elapsed());
+        record.set_bundle_age(self.live.bundle_age(now));
         record.set_token_cached(token_known);
         record.set_document_cached(document.is_some_and(|document| document.known));
         record.set_invocation_id(&event.context.request_id);
@@ -360,10 +370,17 @@ impl Shell {
         }
     }
 
-    /// Follows the link to the bundle.
-    fn follow(&self, now: Timestamp) {
-        match self.live.follow(now) {
-            None => {}
+    /// Looks whether there is another bundle.
+    fn follow(&self, now: Timestamp, within: Duration) {
+        let followed = self.live.follow(now, within);
+        if let (Some(followed), Some(age)) = (&followed, self.live.bundle_age(now)) {
+            write_metrics(followed, age, now);
+        }
+        if self.live.stale(now) == Some(WhenStale::Stay) {
+            tracing::error!("the bundle in charge is older than it may become, and stays as configured");
+        }
+        match followed {
+            None | Some(Followed::Confirmed) => {}
             Some(Followed::Swapped { took }) => {
                 let in_charge = self.live.in_charge();
                 log_concerns(&in_charge);
@@ -376,12 +393,24 @@ impl Shell {
                     "another bundle is in charge"
                 );
             }
-            Some(Followed::Refused { place, error }) => tracing::error!(
-                reason = %error,
-                directory = place,
-                in_charge = self.live.in_charge().authorizer.bundle().digest(),
-                "the bundle is refused, and the one before stays in charge"
-            ),
+            Some(Followed::Refused { place, error }) => {
+                let in_charge = self.live.in_charge();
+                let (directory, in_charge) = (place.as_str(), in_charge.authorizer.bundle().digest());
+                match error {
+                    LoadError::Release(error) => tracing::error!(
+                        reason = %error,
+                        directory,
+                        in_charge,
+                        "the bundle cannot be fetched, and the one before stays in charge"
+                    ),
+                    error => tracing::error!(
+                        reason = %error,
+                        directory,
+                        in_charge,
+                        "the bundle is refused, and the one before stays in charge"
+                    ),
+                }
+            }
         }
     }
 }
@@ -529,44 +558,16 @@ async fn post_init_error(error: &StartError) {
     }
 }
 
-/// What the environment says. Lambda sets all of it but `CEDAR_GATE_BUNDLE`.
+/// What Lambda says in the environment; of the bundle, [`from_environment`] reads what is said there.
 #[derive(Debug, PartialEq, Eq)]
 struct Settings {
-    /// `CEDAR_GATE_BUNDLE`, unless it is empty.
-    bundle: Option<PathBuf>,
     /// `LAMBDA_TASK_ROOT`, or the current directory.
     task_root: PathBuf,
     /// `AWS_LAMBDA_MAX_CONCURRENCY`, read as lambda_runtime reads it: 1 when it is unset, zero or not a number.
     max_concurrency: u32,
-    /// `CEDAR_GATE_BUNDLE_KEYS`, `CEDAR_GATE_LEAST_RELEASE` and `CEDAR_GATE_ALLOW_RELEASE`, where they are set: read when the
-    /// Runtime API can be told that they say nothing.
-    demanded: [Option<OsString>; 3],
 }
 
-/// What the variables are called that say which bundles are wanted.
-const DEMANDS: [&str; 3] = ["CEDAR_GATE_BUNDLE_KEYS", "CEDAR_GATE_LEAST_RELEASE", "CEDAR_GATE_ALLOW_RELEASE"];
-
 impl Settings {
-    /// What is asked of a bundle. A setting that cannot be read is an error and never left out: it was to keep bundles away.
-    fn demands(&self) -> Result<Demands, StartError> {
-        let [keys, least, allowed] = &self.demanded;
-        let text =
-            |value: &Option<OsString>| value.as_ref().map(|value| value.to_string_lossy().trim().to_owned());
-        let [keys_name, names @ ..] = DEMANDS;
-        let wrong =
-            |name: &str, error: &dyn std::fmt::Display| StartError::Bundle(format!("{name}: {error}"));
-        let keys = text(keys).map(|keys| keys.parse()).transpose();
-        let mut numbers = [least, allowed].into_iter().zip(names).map(|(value, name)| {
-            let number = text(value).filter(|value| !value.is_empty()).map(|value| value.parse::<u64>());
-            number.transpose().map_err(|_| wrong(name, &"expected the number of a release"))
-        });
-        Ok(Demands {
-            trusted: keys.map_err(|error: KeyError| wrong(keys_name, &error))?,
-            least_release: numbers.next().transpose()?.flatten(),
-            allowed_release: numbers.next().transpose()?.flatten(),
-        })
-    }
-
     #[expect(clippy::disallowed_methods, reason = "the shell is where settings enter")]
     fn from_environment() -> Result<Self, StartError> {
         Self::from_variables(|name| std::env::var_os(name))
@@ -584,10 +585,8 @@ impl Settings {
             return Err(StartError::Environment { variable: name, expected: " to a number of megabytes" });
         }
         Ok(Self {
-            bundle: variable("CEDAR_GATE_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from),
             task_root: variable("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".into()).into(),
             max_concurrency: number(variable("AWS_LAMBDA_MAX_CONCURRENCY")).unwrap_or(1).max(1),
-            demanded: DEMANDS.map(variable),
         })
     }
 }
@@ -646,15 +645,7 @@ mod tests {
     #[test]
     fn settings_have_the_defaults_that_the_readme_names() {
         let settings = Settings::from_variables(variables(&[("CEDAR_GATE_BUNDLE", "")])).unwrap();
-        assert_eq!(
-            settings,
-            Settings {
-                bundle: None,
-                task_root: ".".into(),
-                max_concurrency: 1,
-                demanded: [None, None, None]
-            }
-        );
+        assert_eq!(settings, Settings { task_root: ".".into(), max_concurrency: 1 });
     }
 
     #[test]
@@ -684,35 +675,6 @@ mod tests {
             "`AWS_LAMBDA_FUNCTION_MEMORY_SIZE` is not set to a number of megabytes: AWS Lambda sets it; to answer an \
              event anywhere else, use `cedar-gate authorize --event FILE`"
         );
-    }
-
-    #[test]
-    fn the_bundle_is_the_named_one_or_the_only_one() {
-        let root = tempfile::tempdir().unwrap();
-        let root = root.path();
-        let found = |named: Option<&str>| {
-            bundle_directory(named.map(Path::new), root)
-                .map(|path| path.strip_prefix(root).unwrap_or(&path).display().to_string())
-                .map_err(|error| error.to_string().replace(&root.display().to_string(), "ROOT"))
-        };
-        let neither = "`ROOT` holds neither `bundle` nor `policies` with `schema`: set CEDAR_GATE_BUNDLE to the \
-                       bundle's directory";
-        let both = "`ROOT` holds both `bundle` and `policies` with `schema`: set CEDAR_GATE_BUNDLE to the one that \
-                    decides";
-
-        assert_eq!(found(None), Err(neither.to_owned()));
-        std::fs::create_dir(root.join("policies")).unwrap();
-        assert_eq!(found(None), Err(neither.to_owned()));
-        std::fs::create_dir(root.join("schema")).unwrap();
-        assert_eq!(found(None), Ok(String::new()), "a checkout is its own bundle");
-        std::fs::create_dir(root.join("bundle")).unwrap();
-        assert_eq!(found(None), Err(both.to_owned()));
-        std::fs::remove_dir(root.join("schema")).unwrap();
-        assert_eq!(found(None), Ok("bundle".to_owned()));
-
-        // A name is final: no other place is tried when there is nothing.
-        assert_eq!(found(Some("absent")), Ok("absent".to_owned()));
-        assert_eq!(found(Some("/opt/bundle")), Ok("/opt/bundle".to_owned()));
     }
 
     #[test]

@@ -4,33 +4,24 @@
 //! **What is fetched.** An answer that needs newer keys, or an issuer's word about an opaque token, has it fetched, and is
 //! then given anew, once. See [`super::keys`] and [`super::introspection`].
 //!
-//! **The bundle.** The path that was given, to a folder of sources or to a built file, may be, or lead through, a symbolic
-//! link. What stands there is looked up with an event, at most every [`LINK_INTERVAL`]. When that is another folder, or
-//! another file, it is loaded, and takes over if it is good.
-//! If it is not, the last good one stays in charge, and the other is tried again when the link moves or when
-//! [`RETRY_INTERVAL`] has passed. Fetched keys stay. What is written into the folder in charge is not seen: a release is a
-//! folder that does not change, or a bundle could be read when it is half written.
+//! **The bundle.** Where it comes from is looked after by [`super::follow`]: a path to a folder of sources or to a built
+//! file, which may be, or lead through, a symbolic link; a URL; AWS AppConfig. When there is another bundle, it is loaded, and
+//! takes over if it is good. If it is not, the last good one stays in charge. Fetched keys stay. What is written into a folder
+//! in charge is not seen: a release is a folder that does not change, or a bundle could be read when it is half written.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use super::follow::{Follower, Look, Started};
+pub use super::follow::{MaxAge, PATH_INTERVAL, REMOTE_INTERVAL, RETRY_INTERVAL, Settings, WhenStale};
 use super::http::HttpClient;
 use super::introspection::{IntrospectionClient, IntrospectionReport};
 use super::keys::{FetchReport, KeyStore};
 pub use super::origin::{Demands, InCharge, LoadError, Origin};
-use super::origin::{load, origin_of};
+use super::{later, started};
 use crate::authorizer::{Answered, Evidence};
-use crate::bundle::propagation::NEW_BUNDLE_SECONDS;
 use crate::jose::{KeyRing, Need};
 use crate::time::Timestamp;
-
-/// How long it takes at most until an event finds that the link leads elsewhere.
-pub const LINK_INTERVAL: Duration = Duration::from_secs(NEW_BUNDLE_SECONDS);
-
-/// How long a bundle that was refused is not tried again while the link leads to it.
-pub const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An authorizer whose bundle and keys change at run time. Many threads may ask it at once.
 #[derive(Debug)]
@@ -40,25 +31,7 @@ pub struct Live {
     in_charge: RwLock<Arc<InCharge>>,
     keys: KeyStore,
     introspection: IntrospectionClient,
-    demands: Demands,
-    link: Link,
-}
-
-/// The path that leads to the bundle.
-#[derive(Debug)]
-struct Link {
-    path: PathBuf,
-    /// When it was followed last, in milliseconds since the epoch.
-    followed_at: AtomicI64,
-    /// The last bundle that was not good. Held while one is loaded; meanwhile others go on with the one in charge.
-    refused: Mutex<Option<Refused>>,
-}
-
-/// What stood there when the bundle was not good, and when that was found.
-#[derive(Debug)]
-struct Refused {
-    found: Option<Origin>,
-    at: Timestamp,
+    follower: Follower,
 }
 
 /// An answer, and what was done for it.
@@ -81,15 +54,17 @@ pub enum Fetched {
     Introspection(IntrospectionReport),
 }
 
-/// What following the link found, when that was news.
+/// What a look at the source of the bundle found, when that was news.
 #[derive(Debug)]
 pub enum Followed {
+    /// It was asked from afar, and still has the bundle in charge.
+    Confirmed,
     /// Another bundle, which is now in charge.
     Swapped {
         /// How long it took to load it.
         took: Duration,
     },
-    /// A bundle that is refused; the last good one stays in charge.
+    /// A bundle that is refused, or that cannot be fetched; the last good one stays in charge.
     Refused {
         /// Where it stands.
         place: String,
@@ -99,26 +74,22 @@ pub enum Followed {
 }
 
 impl Live {
-    /// Loads the bundle to which `path` leads. Nothing is asked over the network yet.
+    /// Gets the first bundle. Nothing else is asked over the network yet. With it comes why the source does not have what is
+    /// in charge, where it is the one of the package instead.
     ///
     /// # Errors
     /// [`LoadError`]: without a first good bundle there is nothing to answer by.
-    pub fn start(path: &Path, demands: Demands, http: HttpClient) -> Result<Self, LoadError> {
-        let in_charge = load(origin_of(path)?, &demands, None)?;
+    pub fn start(
+        settings: &Settings,
+        http: HttpClient,
+        now: Timestamp,
+    ) -> Result<(Self, Option<LoadError>), LoadError> {
+        let Started { follower, in_charge, problem } = Follower::start(settings, http.clone(), now)?;
         let introspection = IntrospectionClient::new(http.clone());
         let keys = KeyStore::new(http);
         keys.adopt(in_charge.authorizer.bundle());
-        Ok(Self {
-            in_charge: RwLock::new(Arc::new(in_charge)),
-            keys,
-            introspection,
-            demands,
-            link: Link {
-                path: path.to_owned(),
-                followed_at: AtomicI64::new(i64::MIN),
-                refused: Mutex::default(),
-            },
-        })
+        let in_charge = RwLock::new(Arc::new(in_charge));
+        Ok((Self { in_charge, keys, introspection, follower }, problem))
     }
 
     /// The bundle that is in charge.
@@ -139,6 +110,13 @@ impl Live {
     #[must_use]
     pub fn ask(&self, event: &[u8], now: Timestamp) -> LiveAnswer {
         let (in_charge, keys) = self.bundle_and_keys();
+        if self.stale(now) == Some(WhenStale::Fault) {
+            let seconds = self.follower.age(now).as_secs();
+            let detail =
+                format!("the bundle in charge was last confirmed {seconds} s ago, which is too long");
+            let answered = in_charge.authorizer.unanswered(now, "bundle_stale", detail);
+            return LiveAnswer { answered, in_charge, fetched: None };
+        }
         in_charge.answer(event, Evidence { keys: &keys, introspected: None }, now)
     }
 
@@ -175,52 +153,37 @@ impl Live {
         self.ask_again(self.ask(event, now), event, now, within)
     }
 
-    /// Whether it is time to [`follow`](Self::follow) the link.
+    /// Whether it is time to [`follow`](Self::follow) the source of the bundle.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
-        !lasts(self.link.followed_at.load(Ordering::Relaxed), LINK_INTERVAL, now)
+        self.follower.is_due(now)
     }
 
-    /// Looks up where the link leads, if it is time, and loads what stands there, if that is another bundle than the one in
-    /// charge. Blocks. `None` where there is no news, or another thread is at it.
-    pub fn follow(&self, now: Timestamp) -> Option<Followed> {
-        let mut refused = match self.link.refused.try_lock() {
-            Ok(refused) => refused,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        if !self.is_due(now) {
-            return None;
-        }
-        self.link.followed_at.store(now.unix_millis(), Ordering::Relaxed);
-        let found = origin_of(&self.link.path);
-        let origin = found.as_ref().ok().cloned();
-        let before = self.in_charge();
-        if origin.as_ref() == Some(&before.origin) {
-            *refused = None;
-            return None;
-        }
-        if refused.as_ref().is_some_and(|refused| {
-            refused.found == origin && lasts(refused.at.unix_millis(), RETRY_INTERVAL, now)
-        }) {
-            return None;
-        }
+    /// Looks whether there is another bundle, if it is time, and puts it in charge if it is good. Blocks, for at most `within`
+    /// where it is asked from afar. `None` where there is no news, or another thread is at it.
+    pub fn follow(&self, now: Timestamp, within: Duration) -> Option<Followed> {
         let clock = started();
-        let loaded =
-            found.map_err(LoadError::from).and_then(|found| load(found, &self.demands, Some(&before)));
-        match loaded {
-            Ok(loaded) => {
-                self.put_in_charge(loaded);
-                *refused = None;
+        match self.follower.look(&self.in_charge(), now, within) {
+            Look::Nothing => None,
+            Look::Confirmed => Some(Followed::Confirmed),
+            Look::Loaded(loaded) => {
+                self.put_in_charge(*loaded);
                 Some(Followed::Swapped { took: clock.elapsed() })
             }
-            Err(error) => {
-                let place =
-                    origin.as_ref().map_or_else(|| self.link.path.display().to_string(), Origin::to_string);
-                *refused = Some(Refused { found: origin, at: now });
-                Some(Followed::Refused { place, error })
-            }
+            Look::Refused { place, error } => Some(Followed::Refused { place, error }),
         }
+    }
+
+    /// How long ago the source last had the bundle in charge, where it is asked from afar.
+    #[must_use]
+    pub fn bundle_age(&self, now: Timestamp) -> Option<Duration> {
+        self.follower.is_remote().then(|| self.follower.age(now))
+    }
+
+    /// What follows from the age of the bundle in charge, where that is too high.
+    #[must_use]
+    pub fn stale(&self, now: Timestamp) -> Option<WhenStale> {
+        self.follower.stale(now)
     }
 
     /// What belongs together.
@@ -241,22 +204,4 @@ impl InCharge {
         let answered = self.authorizer.answer_with(event, evidence, now);
         LiveAnswer { answered, in_charge: Arc::clone(self), fetched: None }
     }
-}
-
-/// Whether something that began lasts at `now`. A clock that was set back before its beginning says nothing about that.
-fn lasts(began_at: i64, interval: Duration, now: Timestamp) -> bool {
-    (began_at..began_at.saturating_add(millis(interval))).contains(&now.unix_millis())
-}
-
-#[expect(clippy::disallowed_methods, reason = "this module waits, and says how long")]
-fn started() -> Instant {
-    Instant::now()
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_unix_millis(now.unix_millis().saturating_add(millis(by)))
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

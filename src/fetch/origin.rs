@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::files::{
     FetchError, add_development_keys, built_file, detached_signatures, file_stamp, read_bundle,
 };
+use super::release::{ReleaseFetchError, RemoteRelease};
 use super::secrets::{MissingSecret, read_secrets};
 use crate::authorizer::{Authorizer, PrepareError};
 use crate::bundle::built::{BuiltError, BuiltFile, TrustedKeys};
@@ -37,6 +38,8 @@ pub enum Origin {
     Folder(PathBuf),
     /// A built file, without any link, and what the file system says of it.
     File(PathBuf, FileStamp),
+    /// A built file from afar.
+    Remote(RemoteRelease),
 }
 
 /// What tells one file from another that took its place.
@@ -50,11 +53,12 @@ pub struct FileStamp {
     pub(super) modified: Option<SystemTime>,
 }
 
-/// The path.
+/// The path, or the host alone: who knows a URL may be allowed to read what is there.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) | Self::File(path, _) => path.display().fmt(f),
+            Self::Remote(remote) => remote.fmt(f),
         }
     }
 }
@@ -76,6 +80,9 @@ pub enum LoadError {
     /// Its files cannot be read.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// It cannot be fetched.
+    #[error(transparent)]
+    Release(#[from] ReleaseFetchError),
     /// It is no built bundle that is trusted here.
     #[error(transparent)]
     Built(#[from] BuiltError),
@@ -168,17 +175,43 @@ pub(super) fn load(
     demands: &Demands,
     before: Option<&InCharge>,
 ) -> Result<InCharge, LoadError> {
-    let loaded = AssertUnwindSafe(|| match &origin {
+    let opened = guarded(|| match &origin {
         Origin::Folder(folder) => read(folder, demands, before),
         Origin::File(path, _) => {
             let file =
                 BuiltFile::open(built_file(path)?, &detached_signatures(path)?, demands.trusted.as_ref())?;
             open(file, demands, before)
         }
-    });
-    let Opened { authorizer, release, signed_by, missing_secrets } =
-        catch_unwind(loaded).unwrap_or(Err(LoadError::Panicked))?;
-    Ok(InCharge { authorizer, origin, release, signed_by, missing_secrets })
+        Origin::Remote(_) => Err(LoadError::Built(BuiltError::NotABundle)),
+    })?;
+    Ok(opened.from(origin))
+}
+
+/// Opens what was fetched, and prepares it; `None` where it is what is in charge.
+pub(super) fn load_fetched(
+    remote: &RemoteRelease,
+    bytes: Vec<u8>,
+    demands: &Demands,
+    before: Option<&InCharge>,
+) -> Result<Option<InCharge>, LoadError> {
+    let opened = guarded(|| {
+        let file = BuiltFile::open(Box::new(bytes), &[], demands.trusted.as_ref())?;
+        // It stays in memory, and is used for long: what is damaged is refused now, and not with an answer.
+        file.check().map_err(BuiltError::from)?;
+        let is_in_charge = |before: &InCharge| {
+            before.authorizer.built_bundle().is_some_and(|bundle| bundle.file().seal() == file.seal())
+        };
+        match before.is_some_and(is_in_charge) {
+            true => Ok(None),
+            false => open(file, demands, before).map(Some),
+        }
+    })?;
+    Ok(opened.map(|opened| opened.from(Origin::Remote(remote.clone()))))
+}
+
+/// A panic is a refusal too.
+fn guarded<T>(load: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or(Err(LoadError::Panicked))
 }
 
 /// What a bundle came to.
@@ -187,6 +220,13 @@ struct Opened {
     release: Option<u64>,
     signed_by: Option<String>,
     missing_secrets: Vec<MissingSecret>,
+}
+
+impl Opened {
+    fn from(self, origin: Origin) -> InCharge {
+        let Self { authorizer, release, signed_by, missing_secrets } = self;
+        InCharge { authorizer, origin, release, signed_by, missing_secrets }
+    }
 }
 
 fn read(folder: &Path, demands: &Demands, before: Option<&InCharge>) -> Result<Opened, LoadError> {

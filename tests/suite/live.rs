@@ -10,7 +10,7 @@ use std::time::Duration;
 use cedar_gate::fetch::http::{HttpClient, HttpError};
 use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
 use cedar_gate::fetch::keys::{FetchOutcome, KeyFetchError};
-use cedar_gate::fetch::live::{Demands, Fetched, Followed, Live, LiveAnswer, Origin};
+use cedar_gate::fetch::live::{Fetched, Followed, Live, LiveAnswer, Origin, Settings};
 use cedar_gate::jose::{Algorithm, TrustedIssuer};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
@@ -126,7 +126,7 @@ impl World {
     }
 
     fn start(&self) -> Live {
-        Live::start(&self.path("current"), Demands::default(), HttpClient::new()).unwrap()
+        Live::start(&Settings::at(&self.path("current")), HttpClient::new(), at(0)).unwrap().0
     }
 
     /// A clerk asks for an order, with a token that this key signed.
@@ -167,8 +167,9 @@ fn reason(answer: &LiveAnswer) -> &'static str {
 /// What following the link found, `…` for the folder of the releases.
 fn news(world: &World, live: &Live, now: Timestamp) -> String {
     let shown = |text: String| text.replace(world.path("").to_str().unwrap(), "…/");
-    match live.follow(now) {
+    match live.follow(now, PATIENCE) {
         None => "nothing".to_owned(),
+        Some(Followed::Confirmed) => "confirmed".to_owned(),
         Some(Followed::Swapped { .. }) => shown(format!("swapped to {}", live.in_charge().origin)),
         Some(Followed::Refused { place, error }) => shown(format!("refused {place}: {error}")),
     }
@@ -320,7 +321,7 @@ fn a_link_in_the_middle_of_the_path_counts_too() {
     world.release("v1/bundle");
     world.release("v2/bundle");
     world.link("v1");
-    let live = Live::start(&world.path("current/bundle"), Demands::default(), HttpClient::new()).unwrap();
+    let live = Live::start(&Settings::at(&world.path("current/bundle")), HttpClient::new(), at(0)).unwrap().0;
     assert_eq!(live.in_charge().origin, Origin::Folder(world.path("v1/bundle")));
     world.link("v2");
     assert_eq!(news(&world, &live, at(0)), "swapped to …/v2/bundle");
@@ -358,7 +359,7 @@ fn one_thread_loads_while_the_others_answer() {
             let threads: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
-                        let news = usize::from(live.follow(at(now)).is_some());
+                        let news = usize::from(live.follow(at(now), PATIENCE).is_some());
                         let answer = live.ask(&event, at(now));
                         let by_first = answer.answered.record.bundle == first;
                         assert_eq!(reason(&answer), if by_first { "policy" } else { "no_permit" });

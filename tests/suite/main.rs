@@ -31,6 +31,8 @@ mod entities;
 mod events;
 #[cfg(feature = "cli")]
 mod facts;
+#[cfg(all(feature = "cli", unix))]
+mod follow;
 #[cfg(feature = "cli")]
 mod grants;
 #[cfg(feature = "cli")]

@@ -7,10 +7,12 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use cedar_gate::bundle::built::SigningKey;
 use cedar_gate::fetch::{DEVELOPMENT_JWKS, read_bundle};
 use cedar_gate::jose::{Algorithm, TrustedIssuer};
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::mint::{DevelopmentKey, TokenRequest, mint_for};
+use cedar_gate::tools::release::{Release, build};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -192,6 +194,89 @@ fn a_decision_is_posted_to_the_byte() {
     );
     let frozen = event(&deployment.token(&["clerk"]), "PUT", "/orders/archive-7");
     assert_eq!(function.invoke(frozen), Posted::Response(deny));
+}
+
+#[test]
+fn a_built_bundle_answers_as_its_sources_and_has_to_be_signed_where_that_is_asked() {
+    let deployment = Deployment::new();
+    let root = tempfile::tempdir().unwrap();
+    let built = build(&read_bundle(deployment.bundle.path()).unwrap(), &Release::new(Some(3))).unwrap();
+    let key = SigningKey::from_seed(&[7; 32]).unwrap();
+    std::fs::write(root.path().join("bundle.cgb"), &built).unwrap();
+    let start = |configure: &dyn Fn(&mut Command)| {
+        Function::start(BOOTSTRAP, root.path(), |command: &mut Command| {
+            command.env("CEDAR_GATE_HOME", deployment.home.path());
+            configure(command);
+        })
+    };
+    let function = start(&|_| {});
+    assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
+    let (_, stderr) = function.finish();
+    let line = objects(&stderr).into_iter().find(|line| line["message"] == "the bundle is loaded").unwrap();
+    assert_eq!((&line["release"], line.get("signed_by")), (&json!(3), None), "{line}");
+
+    let trusting = |command: &mut Command| {
+        command.env("CEDAR_GATE_BUNDLE_KEYS", key.public().to_string());
+    };
+    let mut function = start(&trusting);
+    let id = key.public().id();
+    let refused = format!("the bundle is not signed, and this deployment trusts only what is signed by {id}");
+    assert_eq!(function.init_error().0, error("BundleError", &refused));
+    assert_eq!(function.exit_status().code(), Some(1));
+
+    let signed = [built.clone(), key.sign(&built).unwrap().to_bytes()].concat();
+    std::fs::write(root.path().join("bundle.cgb"), signed).unwrap();
+    let function = start(&trusting);
+    assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
+    let (_, stderr) = function.finish();
+    let line = objects(&stderr).into_iter().find(|line| line["message"] == "the bundle is loaded").unwrap();
+    assert_eq!(line["signed_by"], json!(id), "{line}");
+
+    let mut function = start(&|command| {
+        command.env("CEDAR_GATE_BUNDLE_KEYS", "");
+    });
+    let refused = "CEDAR_GATE_BUNDLE_KEYS: no key is named: expected one or more public keys, as `cedar-gate bundle key` prints them";
+    assert_eq!(function.init_error().0, error("BundleError", refused));
+    assert_eq!(function.exit_status().code(), Some(1));
+}
+
+#[test]
+fn a_bundle_from_afar_is_in_each_record_by_its_age_and_every_look_is_a_metric() {
+    let deployment = Deployment::new();
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start());
+    let release =
+        |number| build(&read_bundle(deployment.bundle.path()).unwrap(), &Release::new(Some(number))).unwrap();
+    server.set("/b?secret", Answer::Tagged("\"1\"".to_owned(), Box::new(Answer::ok(release(1)))));
+    let function = Function::start(BOOTSTRAP, root.path(), |command: &mut Command| {
+        command.env("CEDAR_GATE_HOME", deployment.home.path());
+        command.env("CEDAR_GATE_BUNDLE", server.url("/b?secret")).env("CEDAR_GATE_BUNDLE_INTERVAL", "1");
+    });
+    let ask = || {
+        assert_eq!(function.invoke(deployment.allowed("/orders/1")), allow("/orders/1"));
+        thread::sleep(Duration::from_millis(1_050));
+    };
+    ask();
+    ask();
+    server.set("/b?secret", Answer::status(500));
+    ask();
+    server.set("/b?secret", Answer::Tagged("\"2\"".to_owned(), Box::new(Answer::ok(release(2)))));
+    ask();
+    let (stdout, stderr) = function.finish();
+    assert!(!stderr.contains("secret"), "{stderr}");
+    let ages: Vec<Option<u64>> =
+        objects(&stdout).iter().map(|record| record["bundle_age_s"].as_u64()).collect();
+    assert!(ages.iter().all(Option::is_some), "{ages:?}");
+    let lines = objects(&stderr);
+    let metrics: Vec<[&Value; 2]> = lines
+        .iter()
+        .filter(|line| line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "cedar-gate")
+        .map(|line| [&line["BundleSwapped"], &line["BundleRefused"]])
+        .collect();
+    let [none, one] = [json!(0), json!(1)];
+    assert_eq!(metrics, [[&none, &none], [&none, &one], [&one, &none]], "{stderr}");
+    let said = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!(said("another bundle is in charge"), 1, "{stderr}");
+    assert_eq!(said("the bundle cannot be fetched, and the one before stays in charge"), 1, "{stderr}");
 }
 
 impl Deployment {
