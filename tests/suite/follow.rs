@@ -422,7 +422,7 @@ fn while_bundles_are_swapped_every_answer_is_that_of_one_of_them() {
                     for (event, others) in [(&one, "even"), (&two, "odd")] {
                         let answered = live.ask(event, at(0));
                         let release = answered.in_charge.release.unwrap();
-                        let is_other = (release % 2 == 0) == (others == "even");
+                        let is_other = release.is_multiple_of(2) == (others == "even");
                         let expected = if is_other { "unknown_issuer" } else { "policy" };
                         assert_eq!(answered.answered.record.reason, expected, "release {release}");
                         assert_eq!(
