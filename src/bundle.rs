@@ -204,7 +204,8 @@ impl Bundle {
 }
 
 impl BuiltBundle {
-    /// Opens a built bundle: reads what is small, by the code that reads it from sources, and checks it as there.
+    /// Opens a built bundle: reads what is small, by the code that reads it from sources. What the files say of each other was
+    /// checked when it was built.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -226,15 +227,13 @@ impl BuiltBundle {
         let routes = load_routes(files, findings);
         let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
         let mut heads = BTreeMap::new();
-        for BuiltVersion { name, digest, .. } in &head.versions {
-            if let Some(roles) = Roles::load(&format!("policies/{name}/roles.toml"), files, findings) {
-                let version = VersionHead { name: name.clone(), digest: digest.clone(), roles };
-                heads.insert(name.clone(), Arc::new(version));
-            }
+        for BuiltVersion { name, digest, roles, .. } in &head.versions {
+            let roles = Roles::of_built(roles.clone());
+            let version = VersionHead { name: name.clone(), digest: digest.clone(), roles };
+            heads.insert(name.clone(), Arc::new(version));
         }
         let exists: Vec<&str> = head.versions.iter().map(|version| version.name.as_str()).collect();
         let versions = Versions::load(files, &exists, deployment.as_ref(), findings);
-        check_issuers(&issuers, heads.values().map(Arc::as_ref), Some(&head.vocabulary), findings);
         let issuers = trust(files, issuers, findings)?;
         let facts = BundleFacts {
             digest: head.digest.clone(),

@@ -149,7 +149,13 @@ impl Engine {
         place_of: impl Fn(&str) -> Option<[usize; 2]>,
     ) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
         let records = match &self.rules {
-            Rules::Read { rules, .. } => rules::write(rules, place_of),
+            Rules::Read { policies, rules, .. } => {
+                let json_of = |id: &str| {
+                    let policy = policies.policy(&cedar::PolicyId::new(id))?;
+                    Some(policy.to_json().ok()?.to_string())
+                };
+                rules::write(rules, json_of, place_of)
+            }
             Rules::Built(_) => None,
         };
         let records = records.ok_or_else(|| EngineError::Together("a policy has no place".to_owned()))?;

@@ -7,9 +7,10 @@
 
 pub mod facts;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use cedar_policy as cedar;
 
@@ -20,14 +21,17 @@ use crate::jose::{ClaimValue, PrincipalKind, VerifiedClaims};
 use crate::route::{Operation, RouteMatch};
 use crate::time::Timestamp;
 
-/// Builds entities for one policy version. Made once a version; the names and role entities in it are made once too.
+/// Builds entities for one policy version. Made once a version; each role's entities are made once too.
 #[derive(Debug)]
 pub struct EntityFactory {
     user: cedar::EntityTypeName,
     client: cedar::EntityTypeName,
     tenant: cedar::EntityTypeName,
+    role: cedar::EntityTypeName,
     vocabulary: Vocabulary,
-    roles: HashMap<String, Vec<cedar::EntityUid>>,
+    roles: Roles,
+    /// By role, where it was asked for: the role and all that it includes.
+    closures: Vec<OnceLock<Box<[cedar::EntityUid]>>>,
 }
 
 /// The entity of a caller, with everything it is in; made by [`EntityFactory::principal`]. A clone shares it.
@@ -129,17 +133,17 @@ impl EntityFactory {
     /// # Errors
     /// [`EntityError::Cedar`] where a type's name is none, which the vocabulary's own constants never are.
     pub fn new(vocabulary: &Vocabulary, roles: &Roles) -> Result<Self, EntityError> {
-        let role = type_name("Role")?;
-        let closures = roles
-            .names()
-            .map(|name| (name.to_owned(), roles.closure(name).map(|included| uid(&role, included)).collect()))
-            .collect();
+        let roles = roles.clone();
+        let mut closures = Vec::new();
+        closures.resize_with(roles.len(), OnceLock::new);
         Ok(Self {
             user: type_name("User")?,
             client: type_name("Client")?,
             tenant: type_name("Tenant")?,
+            role: type_name("Role")?,
             vocabulary: vocabulary.clone(),
-            roles: closures,
+            roles,
+            closures,
         })
     }
 
@@ -152,11 +156,18 @@ impl EntityFactory {
             PrincipalKind::User => (&self.user, &self.vocabulary.user),
             PrincipalKind::Client => (&self.client, &self.vocabulary.client),
         };
-        let roles = claims.roles().iter().filter_map(|role| self.roles.get(role)).flatten().cloned();
+        let roles = claims.roles().iter().filter_map(|role| self.closure(role)).flatten().cloned();
         let tenant = claims.tenant().map(|tenant| uid(&self.tenant, tenant));
         let attributes = principal_attributes(claims, shape)?;
         let uid = uid(kind, &principal_id(claims));
         Ok(Principal(Node::new(uid, attributes, roles.chain(tenant).collect())))
+    }
+
+    /// A role and all that it includes; `None` for one that does not exist.
+    fn closure(&self, role: &str) -> Option<&[cedar::EntityUid]> {
+        let closure = self.closures.get(self.roles.place(role)?)?;
+        let make = || self.roles.closure(role).map(|included| uid(&self.role, included)).collect();
+        Some(closure.get_or_init(make))
     }
 
     /// The types of those who ask.

@@ -5,7 +5,8 @@
 //! ```text
 //! prelude      64 bytes: "CEDARGATE-BUNDLE", the format's number (u32), the length of the manifest (u32) and of the data
 //!              (u64), little-endian, and the SHA-256 of the manifest
-//! manifest     the length of the head (u32); the head, JSON: see `Head`; then the SHA-256 of every block of the data
+//! manifest     the length of the head (u32); the head, JSON: see `Head`; then the SHA-256 of every 4,096 bytes of the digests
+//! digests      the SHA-256 of every block of the data
 //! data         sections, each of which begins with a block of 4,096 bytes: the files as they were written, and for each
 //!              version of the policies its index and its rules
 //! signatures   none to sixteen of 100 bytes: "SIG1", the key's id (32 bytes), the Ed25519 signature (64 bytes)
@@ -15,8 +16,8 @@
 //!
 //! # What is believed when
 //! Before the signature has been checked, three numbers of the prelude are used, as lengths, and nothing is parsed. After
-//! that a block of the data is read when it is first needed, held against its digest, and kept: what is used is what was
-//! signed, whatever becomes of the file meanwhile. A block that does not match makes whatever needed it a fault.
+//! that a block of the data is read when it is first needed, held against its digest, which was held against the manifest,
+//! and kept: what is used is what was signed, whatever becomes of the file meanwhile. A block that does not match makes whatever needed it a fault.
 //!
 //! # What is parsed when
 //! With the opening: the head, and the small files of TOML and JSON (deployment, routes, roles, issuers, their keys,
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
+use super::roles::BuiltRole;
 use super::source::SourceFiles;
 use super::vocabulary::Vocabulary;
 
@@ -114,6 +116,8 @@ pub struct BuiltVersion {
     pub digest: String,
     /// How many policies it has.
     pub policies: u32,
+    /// The roles that exist.
+    pub roles: Vec<BuiltRole>,
 }
 
 /// A named part of the data.
@@ -232,15 +236,15 @@ impl BuiltFile {
             Some(trusted) => Some(trusted.check(&file.prelude, &signatures)?),
             None => None,
         };
-        let (head, digests) = file.manifest()?;
+        let (head, roots) = file.manifest()?;
         let head: Head = serde_json::from_slice(head)
             .map_err(|error| BuiltError::Damaged { what: format!("its head is no head: {error}") })?;
         let expected = cedar_policy::get_sdk_version().to_string();
         if head.cedar != expected {
             return Err(BuiltError::Cedar { built_by: head.built_by, found: head.cedar, expected });
         }
-        let digests = digests.to_vec();
-        let blocks = Blocks::new(bytes, file.data_at, file.data_bytes, digests)?;
+        let roots = roots.to_vec();
+        let blocks = Blocks::new(bytes, file.digests_at, file.data_bytes, roots)?;
         let seal = hex(digest::digest(&digest::SHA256, &file.prelude).as_ref());
         Ok(Self { head: Arc::new(head), blocks: Arc::new(blocks), seal, signatures, signed_by })
     }
@@ -346,7 +350,7 @@ impl BuiltFile {
 struct Parts {
     prelude: [u8; PRELUDE],
     manifest: Vec<u8>,
-    data_at: u64,
+    digests_at: u64,
     data_bytes: u64,
     signatures: Vec<u8>,
 }
@@ -377,8 +381,8 @@ impl Parts {
         if format != u64::from(FORMAT) {
             return Err(BuiltError::Format { found: u32::try_from(format).unwrap_or(u32::MAX) });
         }
-        let data_at = PRELUDE as u64 + manifest_bytes;
-        let expected = data_at.saturating_add(data_bytes);
+        let digests_at = PRELUDE as u64 + manifest_bytes;
+        let expected = blocks::end(digests_at, data_bytes);
         let left = size.checked_sub(expected).filter(|left| {
             left % Signature::BYTES as u64 == 0 && left / Signature::BYTES as u64 <= Signature::MOST as u64
         });
@@ -393,10 +397,10 @@ impl Parts {
                 what: "its manifest is not the one that was built".to_owned(),
             });
         }
-        Ok(Self { prelude, manifest, data_at, data_bytes, signatures })
+        Ok(Self { prelude, manifest, digests_at, data_bytes, signatures })
     }
 
-    /// The head, and the digests of the blocks.
+    /// The head, and what the digests are held against.
     fn manifest(&self) -> Result<(&[u8], &[u8]), BuiltError> {
         let split = || {
             let bytes = usize::try_from(number(&self.manifest, 0, 4)?).ok()?;

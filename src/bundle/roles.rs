@@ -7,24 +7,38 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::finding::{Code, Findings, meant};
 use super::is_name;
 use super::source::SourceFiles;
 
-/// The roles of one policy version.
+/// The roles of one policy version, sorted by name.
 #[derive(Clone, Debug)]
 pub struct Roles {
-    roles: BTreeMap<String, Role>,
+    roles: Arc<[Role]>,
 }
 
 #[derive(Clone, Debug)]
 struct Role {
+    name: String,
     description: String,
-    closure: BTreeSet<String>,
+    /// All that it includes, directly or through another, without itself; sorted.
+    includes: Vec<String>,
+}
+
+/// A role as a built bundle has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuiltRole {
+    /// Its name.
+    pub name: String,
+    /// All that it includes, directly or through another, without itself; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub includes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -39,23 +53,55 @@ impl Roles {
     /// Whether the role exists.
     #[must_use]
     pub fn contains(&self, role: &str) -> bool {
-        self.roles.contains_key(role)
+        self.place(role).is_some()
+    }
+
+    /// Where the role stands among them.
+    pub(crate) fn place(&self, role: &str) -> Option<usize> {
+        self.roles.binary_search_by(|known| known.name.as_str().cmp(role)).ok()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.roles.len()
+    }
+
+    fn get(&self, role: &str) -> Option<&Role> {
+        self.roles.get(self.place(role)?)
     }
 
     /// The names of the roles, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.roles.keys().map(String::as_str)
+        self.roles.iter().map(|role| role.name.as_str())
     }
 
     /// What the role means, in the words of its file.
     #[must_use]
     pub fn description(&self, role: &str) -> Option<&str> {
-        self.roles.get(role).map(|role| role.description.as_str())
+        self.get(role).map(|role| role.description.as_str())
     }
 
     /// The role itself and every role it includes, directly or through another, sorted; nothing for an unknown role.
     pub fn closure(&self, role: &str) -> impl Iterator<Item = &str> {
-        self.roles.get(role).into_iter().flat_map(|role| role.closure.iter().map(String::as_str))
+        self.get(role).into_iter().flat_map(|role| {
+            let before = role.includes.partition_point(|included| *included < role.name);
+            let (before, after) = role.includes.split_at_checked(before).unwrap_or_default();
+            before.iter().chain([&role.name]).chain(after).map(String::as_str)
+        })
+    }
+
+    /// As a built bundle has them.
+    pub(crate) fn to_built(&self) -> Vec<BuiltRole> {
+        let built = |role: &Role| BuiltRole { name: role.name.clone(), includes: role.includes.clone() };
+        self.roles.iter().map(built).collect()
+    }
+
+    /// Those of a built bundle, which were checked when it was built; without what they mean.
+    pub(crate) fn of_built(roles: Vec<BuiltRole>) -> Self {
+        let role = |BuiltRole { name, includes }| Role { name, description: String::new(), includes };
+        let mut roles: Vec<Role> = roles.into_iter().map(role).collect();
+        roles.sort_by(|one, other| one.name.cmp(&other.name));
+        Self { roles: roles.into() }
     }
 
     /// Reads the file at `path`; what is wrong goes to `findings`.
@@ -112,16 +158,15 @@ impl Roles {
         if findings.len() > before {
             return None;
         }
-        let roles = file
+        let mut roles: Vec<Role> = file
             .iter()
             .map(|(name, role)| {
-                let mut closure: BTreeSet<String> =
-                    reachable(name.get_ref(), &includes).into_iter().map(str::to_owned).collect();
-                closure.insert(name.get_ref().clone());
-                (name.get_ref().clone(), Role { description: role.description.clone(), closure })
+                let includes = reachable(name.get_ref(), &includes).into_iter().map(str::to_owned).collect();
+                Role { name: name.get_ref().clone(), description: role.description.clone(), includes }
             })
             .collect();
-        Some(Self { roles })
+        roles.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(Self { roles: roles.into() })
     }
 }
 

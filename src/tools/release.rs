@@ -112,7 +112,8 @@ pub fn build_loaded(bundle: &Bundle, files: &SourceFiles, release: &Release) -> 
         sections.push(writer.section(index_section(&version.name), &index));
         sections.push(writer.section(rules_section(&version.name), &rules));
         let policies = u32::try_from(engine.len()).map_err(|_| unbuilt("there are too many policies"))?;
-        versions.push(BuiltVersion { name: version.name.clone(), digest: version.digest.clone(), policies });
+        let (name, digest) = (version.name.clone(), version.digest.clone());
+        versions.push(BuiltVersion { name, digest, policies, roles: version.roles.to_built() });
     }
     sections.push(writer.section(TEXTS, &serde_json::to_vec(&texts)?));
     sections.push(sources);
@@ -136,7 +137,9 @@ pub fn build_loaded(bundle: &Bundle, files: &SourceFiles, release: &Release) -> 
 
 /// Whether a file is read with the opening: what is small, and always needed.
 fn is_opened(path: &str) -> bool {
-    path.ends_with(".toml") || (path.starts_with("policies/issuers/") && path.ends_with(".json"))
+    let is_roles = path.ends_with("/roles.toml");
+    (path.ends_with(".toml") && !is_roles)
+        || (path.starts_with("policies/issuers/") && path.ends_with(".json"))
 }
 
 /// Builds the sources of a file once more, and holds what they make against the file, byte by byte: its index says what its

@@ -49,31 +49,57 @@ impl Damaged {
     }
 }
 
-/// The blocks.
+/// The blocks, in pieces whose digests fill a block.
 #[derive(Debug)]
 pub(super) struct Blocks {
     bytes: Box<dyn ReadAt>,
-    /// Where the first begins.
-    at: u64,
+    /// Where the digests begin; behind them, the first block.
+    digests_at: u64,
     size: u64,
-    digests: Vec<u8>,
-    read: Vec<OnceLock<Box<[u8]>>>,
+    /// The digest of each piece's digests.
+    roots: Vec<u8>,
+    pieces: Vec<OnceLock<Piece>>,
+}
+
+/// Blocks whose digests were read together.
+#[derive(Debug)]
+struct Piece {
+    digests: Box<[u8]>,
+    blocks: Box<[OnceLock<Box<[u8]>>]>,
+}
+
+/// How many blocks a piece has.
+const PIECE: usize = BLOCK / DIGEST;
+
+/// How many bytes the digests of so many bytes of data have.
+const fn digests(size: u64) -> u64 {
+    size.div_ceil(BLOCK as u64).saturating_mul(DIGEST as u64)
+}
+
+/// Where the data ends whose digests begin there.
+pub(super) const fn end(digests_at: u64, size: u64) -> u64 {
+    digests_at.saturating_add(digests(size)).saturating_add(size)
 }
 
 impl Blocks {
-    pub(super) fn new(bytes: Box<dyn ReadAt>, at: u64, size: u64, digests: Vec<u8>) -> Result<Self, Damaged> {
-        let count = usize::try_from(size.div_ceil(BLOCK as u64)).unwrap_or(usize::MAX);
-        if digests.len() != count.saturating_mul(DIGEST) {
+    pub(super) fn new(
+        bytes: Box<dyn ReadAt>,
+        digests_at: u64,
+        size: u64,
+        roots: Vec<u8>,
+    ) -> Result<Self, Damaged> {
+        let count = usize::try_from(digests(size).div_ceil(BLOCK as u64)).unwrap_or(usize::MAX);
+        if roots.len() != count.saturating_mul(DIGEST) {
             return Err(Damaged::new("its manifest does not have a digest for each block"));
         }
-        let mut read = Vec::new();
-        read.resize_with(count, OnceLock::new);
-        Ok(Self { bytes, at, size, digests, read })
+        let mut pieces = Vec::new();
+        pieces.resize_with(count, OnceLock::new);
+        Ok(Self { bytes, digests_at, size, roots, pieces })
     }
 
     /// Where the last ends.
     pub(super) fn end(&self) -> u64 {
-        self.at + self.size
+        end(self.digests_at, self.size)
     }
 
     /// What stands in the file up to there, as it stands there now.
@@ -85,33 +111,69 @@ impl Blocks {
 
     /// Reads all of them.
     pub(super) fn check(&self) -> Result<(), Damaged> {
-        (0..self.read.len()).try_for_each(|number| self.fetch(number).map(drop))
+        let count = usize::try_from(self.size.div_ceil(BLOCK as u64)).unwrap_or(usize::MAX);
+        (0..count).try_for_each(|number| self.fetch(number, self.piece(number)?).map(drop))
     }
 
     /// A block, as it was built.
     fn block(&self, number: usize) -> Result<&[u8], Damaged> {
-        let place = self.read.get(number).ok_or_else(|| Damaged::new("it points behind its end"))?;
+        let piece = self.piece(number)?;
+        let place = piece.blocks.get(number % PIECE).ok_or_else(behind_the_end)?;
         if let Some(block) = place.get() {
             return Ok(block);
         }
         // Two that need the same block at once both read it, and one of them keeps it.
-        let block = self.fetch(number)?;
+        let block = self.fetch(number, piece)?;
         Ok(place.get_or_init(|| block))
     }
 
-    fn fetch(&self, number: usize) -> Result<Box<[u8]>, Damaged> {
+    /// The piece of a block, whose digests are those that were built.
+    fn piece(&self, number: usize) -> Result<&Piece, Damaged> {
+        let place = self.pieces.get(number / PIECE).ok_or_else(behind_the_end)?;
+        if let Some(piece) = place.get() {
+            return Ok(piece);
+        }
+        let number = number / PIECE;
         let from = number as u64 * BLOCK as u64;
-        let length = usize::try_from(self.size.saturating_sub(from)).unwrap_or(BLOCK).min(BLOCK);
-        let mut block = vec![0; length].into_boxed_slice();
-        self.bytes
-            .read_at(self.at + from, &mut block)
-            .map_err(|reason| Damaged::new(format!("block {number} cannot be read: {reason}")))?;
-        let expected = self.digests.get(number * DIGEST..(number + 1) * DIGEST);
-        match expected == Some(digest::digest(&digest::SHA256, &block).as_ref()) {
+        let digests = self.read(self.digests_at + from, digests(self.size) - from)?;
+        if !is_of(&digests, &self.roots, number) {
+            return Err(Damaged::new(format!(
+                "the digests from block {} on are not those that were built",
+                number * PIECE
+            )));
+        }
+        let blocks = (0..digests.len() / DIGEST).map(|_| OnceLock::new()).collect();
+        Ok(place.get_or_init(|| Piece { digests, blocks }))
+    }
+
+    fn fetch(&self, number: usize, piece: &Piece) -> Result<Box<[u8]>, Damaged> {
+        let from = number as u64 * BLOCK as u64;
+        let left = self.size.checked_sub(from).filter(|left| *left > 0).ok_or_else(behind_the_end)?;
+        let block = self.read(self.digests_at + digests(self.size) + from, left)?;
+        match is_of(&block, &piece.digests, number % PIECE) {
             true => Ok(block),
             false => Err(Damaged::new(format!("block {number} is not the one that was built"))),
         }
     }
+
+    /// A block of the file, or what is left of it.
+    fn read(&self, at: u64, left: u64) -> Result<Box<[u8]>, Damaged> {
+        let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        let mut block = vec![0; length].into_boxed_slice();
+        let read = self.bytes.read_at(at, &mut block);
+        read.map_err(|reason| Damaged::new(format!("it cannot be read at byte {at}: {reason}")))?;
+        Ok(block)
+    }
+}
+
+fn behind_the_end() -> Damaged {
+    Damaged::new("it points behind its end")
+}
+
+/// Whether the digest at a place is that of these bytes.
+fn is_of(bytes: &[u8], digests: &[u8], place: usize) -> bool {
+    let expected = digests.get(place * DIGEST..(place + 1) * DIGEST);
+    expected == Some(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 /// A part of the data, or of memory, with a beginning and an end.
@@ -139,7 +201,7 @@ impl Section {
         let end = at.checked_add(bytes).filter(|end| *end <= blocks.size);
         match (usize::try_from(at), usize::try_from(bytes), end) {
             (Ok(at), Ok(bytes), Some(_)) => Ok(Self { from: From::Blocks(Arc::clone(blocks)), at, bytes }),
-            _ => Err(Damaged::new("it points behind its end")),
+            _ => Err(behind_the_end()),
         }
     }
 
@@ -217,7 +279,7 @@ fn gather(blocks: &Blocks, at: usize, length: usize) -> Result<Vec<u8>, Damaged>
         let wanted = block.get(at % BLOCK..).unwrap_or_default();
         let wanted = wanted.get(..length - gathered.len()).unwrap_or(wanted);
         if wanted.is_empty() {
-            return Err(Damaged::new("it points behind its end"));
+            return Err(behind_the_end());
         }
         gathered.extend_from_slice(wanted);
         at += wanted.len();
@@ -229,15 +291,25 @@ fn gather(blocks: &Blocks, at: usize, length: usize) -> Result<Vec<u8>, Damaged>
 mod tests {
     use super::*;
 
+    /// Blocks of a file in which something was changed since.
+    fn blocks(data: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Arc<Blocks> {
+        let digests = |bytes: &[u8]| -> Vec<u8> {
+            let digests = bytes.chunks(BLOCK).map(|block| digest::digest(&digest::SHA256, block));
+            digests.flat_map(|digest| digest.as_ref().to_vec()).collect()
+        };
+        let of_data = digests(data);
+        let mut file = vec![7; 10];
+        file.extend(&of_data);
+        file.extend(data);
+        change(&mut file);
+        Arc::new(Blocks::new(Box::new(file), 10, data.len() as u64, digests(&of_data)).unwrap())
+    }
+
     #[test]
     fn what_goes_over_the_ends_of_blocks_is_put_together() {
         let data: Vec<u8> = (0..3 * BLOCK + 100).map(|byte| (byte % 251) as u8).collect();
-        let digests =
-            data.chunks(BLOCK).flat_map(|block| digest::digest(&digest::SHA256, block).as_ref().to_vec());
-        let mut file = vec![7; 10];
-        file.extend(&data);
-        let blocks = Blocks::new(Box::new(file), 10, data.len() as u64, digests.collect()).unwrap();
-        let section = Section::of_blocks(&Arc::new(blocks), 0, data.len() as u64).unwrap();
+        let blocks = blocks(&data, |_| {});
+        let section = Section::of_blocks(&blocks, 0, data.len() as u64).unwrap();
         let memory = Section::of_memory(data.clone());
         for (at, length) in [
             (0, 0),
@@ -263,16 +335,28 @@ mod tests {
 
     #[test]
     fn a_block_that_was_changed_is_never_given() {
-        let mut data = vec![1; 2 * BLOCK];
-        let digests: Vec<u8> = data
-            .chunks(BLOCK)
-            .flat_map(|block| digest::digest(&digest::SHA256, block).as_ref().to_vec())
-            .collect();
-        data[BLOCK] = 2;
-        let blocks = Arc::new(Blocks::new(Box::new(data), 0, 2 * BLOCK as u64, digests).unwrap());
+        let blocks = blocks(&[1; 2 * BLOCK], |file| file[10 + 2 * DIGEST + BLOCK] = 2);
         let section = Section::of_blocks(&blocks, 0, 2 * BLOCK as u64).unwrap();
         assert!(section.bytes(0, BLOCK).is_ok());
         let error = section.bytes(BLOCK - 1, 2).unwrap_err();
         assert_eq!(error.to_string(), "block 1 is not the one that was built");
+    }
+
+    #[test]
+    fn there_are_as_many_pieces_as_there_have_to_be() {
+        for count in [1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 3] {
+            let data: Vec<u8> = (0..count * BLOCK - 5).map(|byte| (byte / BLOCK) as u8).collect();
+            let blocks = blocks(&data, |_| {});
+            blocks.check().unwrap();
+            let section = Section::of_blocks(&blocks, 0, data.len() as u64).unwrap();
+            assert!(section.all().unwrap() == data, "{count}");
+            assert!(
+                blocks.block(count).is_err() && Section::of_blocks(&blocks, 1, data.len() as u64).is_err()
+            );
+        }
+        let many = blocks(&[3; (PIECE + 1) * BLOCK], |file| file[10 + PIECE * DIGEST] ^= 1);
+        assert!(many.block(0).is_ok());
+        let error = many.block(PIECE).unwrap_err().to_string();
+        assert_eq!(error, "the digests from block 128 on are not those that were built");
     }
 }

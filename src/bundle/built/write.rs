@@ -34,9 +34,14 @@ impl Writer {
         let too_long = |_| "the head is too long".to_owned();
         let mut manifest = u32::try_from(head.len()).map_err(too_long)?.to_le_bytes().to_vec();
         manifest.extend(head);
-        for block in self.data.chunks(BLOCK) {
-            manifest.extend_from_slice(digest::digest(&digest::SHA256, block).as_ref());
-        }
+        let digests = |bytes: &[u8]| -> Vec<u8> {
+            bytes
+                .chunks(BLOCK)
+                .flat_map(|block| digest::digest(&digest::SHA256, block).as_ref().to_vec())
+                .collect()
+        };
+        let of_data = digests(&self.data);
+        manifest.extend(digests(&of_data));
         let mut bundle = Vec::with_capacity(PRELUDE + manifest.len() + self.data.len());
         bundle.extend_from_slice(MAGIC);
         bundle.extend_from_slice(&FORMAT.to_le_bytes());
@@ -44,6 +49,7 @@ impl Writer {
         bundle.extend_from_slice(&(self.data.len() as u64).to_le_bytes());
         bundle.extend_from_slice(digest::digest(&digest::SHA256, &manifest).as_ref());
         bundle.extend(manifest);
+        bundle.extend(of_data);
         bundle.extend(self.data);
         Ok(bundle)
     }
