@@ -91,6 +91,7 @@ impl Roles {
     }
 
     /// As a built bundle has them.
+    #[cfg(feature = "cli")]
     pub(crate) fn to_built(&self) -> Vec<BuiltRole> {
         let built = |role: &Role| BuiltRole { name: role.name.clone(), includes: role.includes.clone() };
         self.roles.iter().map(built).collect()

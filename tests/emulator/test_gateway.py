@@ -58,21 +58,23 @@ def with_ids(authorizer_toml: str, ids: dict[str, str]) -> str:
     return head + "".join(filled)
 
 
-def bundle_files(ids: dict[str, str]) -> dict[str, bytes]:
-    """policies/ and schema/ as they are in this repository, but for the ids."""
-    files = {
-        f"bundle/{path.relative_to(ROOT).as_posix()}": path.read_bytes()
-        for part in ("policies", "schema") for path in sorted((ROOT / part).rglob("*")) if path.is_file()
-    }
-    settings = "bundle/schema/authorizer.toml"
-    files[settings] = with_ids(files[settings].decode(), ids).encode()
-    # The function runs where the development key is not, so the issuer names a file with the public half.
-    # The function runs elsewhere than the command line that mints: its bundle pins the public key.
-    issuer = "bundle/policies/issuers/dev.toml"
-    files[issuer], count = re.subn(rb'keys *= *"development"', b'keys = { file = "dev.jwks.json" }', files[issuer])
-    assert count == 1, "policies/issuers/dev.toml no longer says keys = \"development\""
-    files["bundle/policies/issuers/dev.jwks.json"] = public_keys()
-    return files
+def built_bundle(ids: dict[str, str]) -> bytes:
+    """The bundle of policies/ and schema/ as they are in this repository, but for the ids, as it is released."""
+    with tempfile.TemporaryDirectory(dir=Suite.scratch) as folder:
+        folder = Path(folder)
+        for part in ("policies", "schema"):
+            shutil.copytree(ROOT / part, folder / part)
+        settings = folder / "schema/authorizer.toml"
+        settings.write_text(with_ids(settings.read_text(), ids))
+        # The function runs elsewhere than the command line that mints: its bundle pins the public key.
+        issuer = folder / "policies/issuers/dev.toml"
+        text, count = re.subn('keys *= *"development"', 'keys = { file = "dev.jwks.json" }', issuer.read_text())
+        assert count == 1, "policies/issuers/dev.toml no longer says keys = \"development\""
+        issuer.write_text(text)
+        (folder / "policies/issuers/dev.jwks.json").write_bytes(public_keys())
+        built = folder / "bundle.cgb"
+        subprocess.run([CEDAR_GATE, "--bundle", folder, "bundle", "build", "--out", built], check=True, timeout=30)
+        return built.read_bytes()
 
 
 def public_keys() -> bytes:
@@ -82,14 +84,13 @@ def public_keys() -> bytes:
 
 
 def good_package(ids: dict[str, str]) -> bytes:
-    return package({"bootstrap": BOOTSTRAP.read_bytes(), **bundle_files(ids)}, executable=("bootstrap",))
+    return package({"bootstrap": BOOTSTRAP.read_bytes(), "bundle.cgb": built_bundle(ids)}, executable=("bootstrap",))
 
 
 def damaged_package(ids: dict[str, str]) -> bytes:
-    """A bundle that does not load: the function fails in its init phase, for every request."""
-    files = bundle_files(ids)
-    files["bundle/schema/authorizer.toml"] += b"\n]]] not TOML\n"
-    return package({"bootstrap": BOOTSTRAP.read_bytes(), **files}, executable=("bootstrap",))
+    """A bundle that cannot be opened: the function fails in its init phase, for every request."""
+    files = {"bootstrap": BOOTSTRAP.read_bytes(), "bundle.cgb": built_bundle(ids) + b"\n"}
+    return package(files, executable=("bootstrap",))
 
 
 class Suite:
