@@ -11,6 +11,8 @@
 //! The core promises no stable interface, so it is pinned to the version of `cedar-policy`, which pins the same. That both
 //! ways give equal values and equal answers is tested below and in the tests of the engine.
 
+pub(crate) mod coded;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -164,7 +166,8 @@ pub(crate) fn with_principal(
             [Arc::clone(&principal.0.core)],
             None::<&NoEntitiesSchema>,
             TCComputation::AssumeAlreadyComputed,
-            Extensions::all_available(),
+            // Nothing is evaluated: the values are there.
+            Extensions::none(),
         )
         .map(cedar::Entities::from)
         .map_err(CoreError::of)
@@ -183,13 +186,33 @@ pub(crate) fn request<'n>(
 
 /// A policy's conditions, its `when` and `unless` clauses.
 #[derive(Clone, Debug)]
-pub(crate) struct Condition(ast::Policy);
+pub(crate) struct Condition {
+    policy: ast::Policy,
+    /// Whether they call an extension function, or compare so that Cedar's words for a failure name extension types.
+    extended: bool,
+}
 
 impl Condition {
     /// Those of a policy; `None` where it has none, and its scope is all.
     pub(crate) fn of(policy: &cedar::Policy) -> Option<Self> {
         let policy: &ast::Policy = policy.as_ref();
-        policy.non_scope_constraints().map(|_| Self(policy.clone()))
+        Self::of_core(policy.clone())
+    }
+
+    fn of_core(policy: ast::Policy) -> Option<Self> {
+        let extended = policy.non_scope_constraints()?.subexpressions().any(|part| {
+            matches!(
+                part.expr_kind(),
+                ast::ExprKind::ExtensionFunctionApp { .. }
+                    | ast::ExprKind::BinaryApp { op: ast::BinaryOp::Less | ast::BinaryOp::LessEq, .. }
+            )
+        });
+        Some(Self { policy, extended })
+    }
+
+    /// Whether they can be asked only by who knows Cedar's extensions.
+    pub(crate) const fn is_extended(&self) -> bool {
+        self.extended
     }
 }
 
@@ -197,13 +220,16 @@ impl Condition {
 pub(crate) struct Inquiry<'s>(Evaluator<'s>);
 
 impl<'s> Inquiry<'s> {
-    pub(crate) fn new(request: &cedar::Request, entities: &'s cedar::Entities) -> Self {
+    /// `extended` says whether some of them are. Where none is, Cedar's extensions need not be there: it makes them when they
+    /// are first asked for, which takes two thirds of a millisecond.
+    pub(crate) fn new(request: &cedar::Request, entities: &'s cedar::Entities, extended: bool) -> Self {
         let request: &ast::Request = request.as_ref();
-        Self(Evaluator::new(request.clone(), entities.as_ref(), Extensions::all_available()))
+        let extensions = if extended { Extensions::all_available() } else { Extensions::none() };
+        Self(Evaluator::new(request.clone(), entities.as_ref(), extensions))
     }
 
     /// Whether a policy is satisfied whose scope is. The error is Cedar's message, word for word.
-    pub(crate) fn satisfies(&self, Condition(policy): &Condition) -> Result<bool, String> {
+    pub(crate) fn satisfies(&self, Condition { policy, .. }: &Condition) -> Result<bool, String> {
         let Some(condition) = policy.non_scope_constraints() else { return Ok(true) };
         let value = self.0.interpret(condition, policy.env()).map_err(|error| error.to_string())?;
         match value.value_kind() {

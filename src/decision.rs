@@ -14,6 +14,8 @@ use cedar_policy as cedar;
 use serde_json::Value;
 
 use crate::bundle::built::{Damaged, Section};
+#[cfg(feature = "cli")]
+use crate::cedar_core::coded;
 use crate::cedar_core::{Condition, Inquiry};
 use crate::entities::{AccessRequest, OperationEntities, Principal};
 
@@ -150,11 +152,8 @@ impl Engine {
     ) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
         let records = match &self.rules {
             Rules::Read { policies, rules, .. } => {
-                let json_of = |id: &str| {
-                    let policy = policies.policy(&cedar::PolicyId::new(id))?;
-                    Some(policy.to_json().ok()?.to_string())
-                };
-                rules::write(rules, json_of, place_of)
+                let code_of = |id: &str| coded::encode(policies.policy(&cedar::PolicyId::new(id))?);
+                rules::write(rules, code_of, place_of)
             }
             Rules::Built(_) => None,
         };
@@ -190,7 +189,7 @@ impl Engine {
         };
         let target = self.target(action, resource, entities)?;
         let candidates = self.having(self.index.candidates(&self.known(principal, entities)?, &target)?)?;
-        let inquiry = Inquiry::new(request, entities);
+        let inquiry = Inquiry::new(request, entities, candidates.are_extended());
         Ok(candidates.answer(|condition| inquiry.satisfies(condition)))
     }
 
@@ -336,8 +335,13 @@ impl Candidates<'_> {
     /// The decision about a request that is put together already.
     #[must_use]
     pub fn decide_on(&self, request: &AccessRequest) -> Decision {
-        let inquiry = Inquiry::new(&request.request, &request.entities);
+        let inquiry = Inquiry::new(&request.request, &request.entities, self.are_extended());
         self.decision(self.answer(|condition| inquiry.satisfies(condition)))
+    }
+
+    /// Whether a condition can be asked only by who knows Cedar's extensions.
+    fn are_extended(&self) -> bool {
+        self.rules.iter().filter_map(|rule| rule.condition.as_ref()).any(Condition::is_extended)
     }
 
     fn decision(&self, answer: EngineAnswer) -> Decision {

@@ -4,11 +4,8 @@
 //! # In a built bundle
 //! A section of records, one a policy in the order of the index, each of sixteen numbers of 32 bits (little-endian): what it is
 //! ([`PERMITS`], [`HAS_CONDITION`], [`READS_HTTP`]), then where the id stands and how long it is, the same of the deny
-//! message, of the policy in Cedar's JSON form where it has a condition, and of its text among the sources; zeros. Ids, deny
-//! messages and JSON stand behind the records.
-//!
-//! A condition is read from the JSON form: Cedar's parser of the text form needs two thirds of a millisecond more when it is
-//! first used, and as many pages of memory.
+//! message, of the [code](coded) of its condition, and of its text among the sources; zeros. Ids, deny messages and codes
+//! stand behind the records. A condition without a code is read from the text.
 
 use std::sync::OnceLock;
 
@@ -16,7 +13,7 @@ use cedar_policy as cedar;
 
 use super::{EngineError, reads_http};
 use crate::bundle::built::{Damaged, Section};
-use crate::cedar_core::Condition;
+use crate::cedar_core::{Condition, coded};
 
 /// A policy, ready to be asked when its scope is true.
 #[derive(Clone, Debug)]
@@ -117,20 +114,20 @@ impl BuiltRules {
         if let Some(rule) = found.get() {
             return Ok(rule);
         }
-        let rule = self.record(place)?.rule(&self.records)?;
+        let rule = self.record(place)?.rule(&self.records, &self.sources)?;
         Ok(found.get_or_init(|| rule))
     }
 
     fn record(&self, place: usize) -> Result<Record, Damaged> {
         let at = place.checked_mul(RECORD).ok_or_else(missing)?;
-        let [what, id, id_bytes, deny, deny_bytes, json, json_bytes, text, text_bytes] =
+        let [what, id, id_bytes, deny, deny_bytes, code, code_bytes, text, text_bytes] =
             self.records.numbers(at)?;
         let read = |at: u32, bytes: u32| self.records.text(at as usize, bytes as usize);
         Ok(Record {
             what,
             id: read(id, id_bytes)?,
             deny_message: if deny_bytes > 0 { Some(read(deny, deny_bytes)?) } else { None },
-            json: [json as usize, json_bytes as usize],
+            code: [code as usize, code_bytes as usize],
             text: [text as usize, text_bytes as usize],
         })
     }
@@ -145,8 +142,8 @@ struct Record {
     what: u32,
     id: String,
     deny_message: Option<String>,
-    /// Where its JSON form begins, and how many bytes it has.
-    json: [usize; 2],
+    /// Where the code of its condition begins, and how many bytes it has.
+    code: [usize; 2],
     /// The same of its text among the sources.
     text: [usize; 2],
 }
@@ -159,28 +156,29 @@ impl Record {
             .map_err(|error| Damaged::new(format!("policy `{}` is none: {error}", self.id)))
     }
 
-    /// The same from its JSON form.
-    fn read(&self, records: &Section) -> Result<cedar::Policy, Damaged> {
-        let [at, bytes] = self.json;
-        let is_none =
-            |error: &dyn std::fmt::Display| Damaged::new(format!("policy `{}` is none: {error}", self.id));
-        let json = serde_json::from_slice(&records.bytes(at, bytes)?).map_err(|error| is_none(&error))?;
-        cedar::Policy::from_json(Some(cedar::PolicyId::new(&self.id)), json).map_err(|error| is_none(&error))
+    fn condition(&self, records: &Section, sources: &Section) -> Result<Option<Condition>, Damaged> {
+        match self.code {
+            [_, 0] => Ok(Condition::of(&self.parse(sources)?)),
+            [at, bytes] => Ok(coded::decode(&self.id, self.is(PERMITS), &records.bytes(at, bytes)?)),
+        }
     }
 
-    fn rule(self, records: &Section) -> Result<Rule, Damaged> {
-        let is = |what: u32| self.what & what != 0;
+    const fn is(&self, what: u32) -> bool {
+        self.what & what != 0
+    }
+
+    fn rule(self, records: &Section, sources: &Section) -> Result<Rule, Damaged> {
         // One without a condition is its scope alone, and that is in the index.
-        let condition = match is(HAS_CONDITION) {
+        let condition = match self.is(HAS_CONDITION) {
             true => Some(
-                Condition::of(&self.read(records)?)
+                self.condition(records, sources)?
                     .ok_or_else(|| Damaged::new(format!("policy `{}` has lost its condition", self.id)))?,
             ),
             false => None,
         };
         Ok(Rule {
-            permits: is(PERMITS),
-            reads_http: is(READS_HTTP),
+            permits: self.is(PERMITS),
+            reads_http: self.is(READS_HTTP),
             condition,
             name: self.id,
             deny_message: self.deny_message,
@@ -188,12 +186,12 @@ impl Record {
     }
 }
 
-/// The records of the policies of an engine; `json_of` gives the JSON form of a policy, and `place_of` tells where a policy's text stands among the sources, and how many
+/// The records of the policies of an engine; `code_of` gives the code of a policy's condition, and `place_of` tells where a policy's text stands among the sources, and how many
 /// bytes it has.
 #[cfg(feature = "cli")]
 pub(super) fn write(
     rules: &[Rule],
-    json_of: impl Fn(&str) -> Option<String>,
+    code_of: impl Fn(&str) -> Option<String>,
     place_of: impl Fn(&str) -> Option<[usize; 2]>,
 ) -> Option<Vec<u8>> {
     let (mut records, mut texts) = (Vec::new(), Vec::new());
@@ -206,8 +204,8 @@ pub(super) fn write(
         };
         let [id, id_bytes] = add(&rule.name)?;
         let [deny, deny_bytes] = add(rule.deny_message.as_deref().unwrap_or_default())?;
-        let json = if rule.condition.is_some() { json_of(&rule.name)? } else { String::new() };
-        let [json, json_bytes] = add(&json)?;
+        let code = rule.condition.as_ref().and_then(|_| code_of(&rule.name)).unwrap_or_default();
+        let [code, code_bytes] = add(&code)?;
         let [text, text_bytes] = place_of(&rule.name)?;
         let what = [
             (rule.permits, PERMITS),
@@ -216,7 +214,7 @@ pub(super) fn write(
         ];
         let what = what.iter().filter(|(is, _)| *is).map(|(_, what)| what).sum();
         let [text, text_bytes] = [u32::try_from(text).ok()?, u32::try_from(text_bytes).ok()?];
-        let numbers = [what, id, id_bytes, deny, deny_bytes, json, json_bytes, text, text_bytes];
+        let numbers = [what, id, id_bytes, deny, deny_bytes, code, code_bytes, text, text_bytes];
         for number in numbers.into_iter().chain([0; 7]) {
             records.extend_from_slice(&number.to_le_bytes());
         }
