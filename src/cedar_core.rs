@@ -154,6 +154,19 @@ impl From<cedar::Entity> for Node {
     }
 }
 
+/// A store of entities, each of which has its whole closure with it.
+pub(crate) fn store<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Result<cedar::Entities, CoreError> {
+    cedar_policy_core::entities::Entities::from_entities(
+        nodes.into_iter().map(|node| ast::Entity::clone(&node.0.core)),
+        None::<&NoEntitiesSchema>,
+        TCComputation::AssumeAlreadyComputed,
+        // Nothing is evaluated: the values are there.
+        Extensions::none(),
+    )
+    .map(cedar::Entities::from)
+    .map_err(CoreError::of)
+}
+
 /// The store with one more entity. Its closure is taken as it is, so it must be the whole one, and nothing in the store may
 /// be in it.
 pub(crate) fn with_principal(
@@ -297,6 +310,10 @@ mod tests {
         assert!(Value::datetime("").is_err());
     }
 
+    fn store_of(entities: [cedar::Entity; 2]) -> cedar::Entities {
+        store(&entities.map(Node::from)).unwrap()
+    }
+
     #[test]
     fn a_store_has_the_principal_and_what_was_there() {
         let entity = |text: &str, within: &[&str]| {
@@ -306,6 +323,9 @@ mod tests {
         let route = entity("Route::\"/\"", &["Tag::\"t\""]);
         let principal = entity("User::\"a\"", &["Role::\"r\"", "Role::\"s\""]);
         let store = cedar::Entities::from_entities([route.clone()], None).unwrap();
+        let [one, other] = [route.clone(), entity("Action::\"a\"", &["Action::\"g\""])];
+        let both = store_of([one.clone(), other.clone()]);
+        assert!(both.deep_eq(&cedar::Entities::from_entities([one, other], None).unwrap()));
         let ours = with_principal(&store, &Node::from(principal.clone())).unwrap();
         let theirs = cedar::Entities::from_entities([route, principal.clone()], None).unwrap();
         assert!(ours.deep_eq(&theirs));

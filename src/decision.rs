@@ -137,7 +137,7 @@ impl Engine {
     /// [`EngineError::Damaged`].
     pub fn open(index: Section, records: Section, sources: Section) -> Result<Self, EngineError> {
         let index = ScopeIndex::open(index)?;
-        Ok(Self { rules: Rules::Built(BuiltRules::open(index.len(), records, sources)), index })
+        Ok(Self { rules: Rules::Built(BuiltRules::open(index.len(), records, sources)?), index })
     }
 
     /// What [`Engine::open`] opens: the index and the records. `place_of` tells where a policy's text stands among the sources

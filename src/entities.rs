@@ -276,14 +276,10 @@ impl OperationEntities {
         let attributes = [("api", api), ("stage", stage), ("template", template.as_str())]
             .into_iter()
             .filter(|(name, _)| vocabulary.route.contains(*name))
-            .map(|(name, value)| (name.to_owned(), cedar::RestrictedExpression::new_string(value.to_owned())))
-            .collect();
+            .map(|(name, value)| (name, Value::string(value)));
         let route = uid(&type_name("Route")?, &template);
-        let entities = [
-            cedar::Entity::new_no_attrs(action.clone(), groups),
-            cedar::Entity::new(route.clone(), attributes, parents).map_err(cedar_error)?,
-        ];
-        let store = cedar::Entities::from_entities(entities, None).map_err(cedar_error)?;
+        let nodes = [Node::new(action.clone(), [], groups), Node::new(route.clone(), attributes, parents)];
+        let store = cedar_core::store(&nodes).map_err(cedar_error)?;
         Ok(Self { action, route, store })
     }
 

@@ -10,7 +10,9 @@
 use std::sync::Arc;
 
 use cedar_policy as cedar;
-use cedar_policy_core::ast::{self, BinaryOp, ExprKind, Literal, PatternElem, UnaryOp, Var};
+#[cfg(feature = "cli")]
+use cedar_policy_core::ast::ExprKind;
+use cedar_policy_core::ast::{self, BinaryOp, Literal, PatternElem, UnaryOp, Var};
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
@@ -76,6 +78,7 @@ enum Binary {
 }
 
 /// The code of a policy's conditions; `None` where it has none, or they do not come back the same.
+#[cfg(feature = "cli")]
 pub(crate) fn encode(policy: &cedar::Policy) -> Option<String> {
     let policy: &ast::Policy = policy.as_ref();
     let condition = policy.non_scope_constraints()?;
@@ -104,6 +107,7 @@ pub(crate) fn decode(id: &str, permits: bool, code: &[u8]) -> Option<Condition> 
 }
 
 /// The steps that make an expression; `None` where it has something that no policy without slots has.
+#[cfg(feature = "cli")]
 fn take_apart(expression: &ast::Expr, steps: &mut Vec<Step>) -> Option<()> {
     let step = match expression.expr_kind() {
         ExprKind::Lit(Literal::Bool(truth)) => Step::Bool(*truth),
@@ -194,6 +198,7 @@ fn take_apart(expression: &ast::Expr, steps: &mut Vec<Step>) -> Option<()> {
     Some(())
 }
 
+#[cfg(feature = "cli")]
 const fn binary(op: BinaryOp) -> Binary {
     match op {
         BinaryOp::Eq => Binary::Eq,
@@ -309,7 +314,7 @@ fn last(made: &mut Vec<ast::Expr>, count: usize) -> Option<Vec<ast::Expr>> {
     Some(made.split_off(from))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

@@ -12,7 +12,9 @@
 //! names     slots of a hash table, each a hash and a number (0: free), so that a name that is not there is found to be so
 //!           in one place; then by number, where the name stands in the texts
 //! keys      by key of the principal: where its targets begin, and how many they are
-//! targets   in the order of their keys: the key, where its places begin, and how many they are
+//! targets   the key, where its places begin, and how many they are
+//! pairs     slots of a hash table of the keys of principals with many targets: both keys, where their places begin, and how
+//!           many they are (0: free)
 //! places    of policies in the order of the set
 //! scopes    by place: what the scope says beyond the two keys
 //! actions   the keys of the actions that scopes name
@@ -62,8 +64,18 @@ const IS: u32 = 0;
 const EQ: u32 = 1;
 const IN: u32 = 2;
 
+/// Of a number that stands in no index, any key: nothing is under it.
 const fn key(number: u32, how: u32) -> Key {
-    number * 3 + how
+    number.wrapping_mul(3).wrapping_add(how)
+}
+
+/// Up to so many targets of a principal's key are gone through.
+const FEW_TARGETS: u32 = 16;
+
+/// Where a pair of keys is looked for first.
+const fn mixed(principal: Key, target: Key) -> u32 {
+    let mixed = ((principal as u64) << 32 | target as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as u32
 }
 
 /// In place of how many actions a scope names: it names none, and is met by any.
@@ -74,6 +86,7 @@ const SLOT: usize = 8;
 const NAME: usize = 8;
 const KEYED: usize = 8;
 const TARGET: usize = 16;
+const PAIR: usize = 16;
 const SCOPE: usize = 32;
 
 /// Where the parts begin, in bytes, and how many there are.
@@ -86,6 +99,8 @@ struct Layout {
     keys: u32,
     keys_at: usize,
     targets_at: usize,
+    pairs: u32,
+    pairs_at: usize,
     places_at: usize,
     scopes_at: usize,
     actions_at: usize,
@@ -116,11 +131,11 @@ impl ScopeIndex {
     /// # Errors
     /// [`Damaged`] where none does.
     pub(super) fn open(section: Section) -> Result<Self, Damaged> {
-        let [policies, slots, keys, parts @ ..] = section.numbers::<11>(0)?;
-        if !slots.is_power_of_two() {
+        let [policies, slots, keys, pairs, parts @ ..] = section.numbers::<13>(0)?;
+        if !slots.is_power_of_two() || !pairs.is_power_of_two() {
             return Err(Damaged::new("its index is none"));
         }
-        let [slots_at, names_at, keys_at, targets_at, places_at, scopes_at, actions_at, texts_at] =
+        let [slots_at, names_at, keys_at, targets_at, pairs_at, places_at, scopes_at, actions_at, texts_at] =
             parts.map(|at| usize::try_from(at).unwrap_or(usize::MAX));
         let layout = Layout {
             policies,
@@ -130,6 +145,8 @@ impl ScopeIndex {
             keys,
             keys_at,
             targets_at,
+            pairs,
+            pairs_at,
             places_at,
             scopes_at,
             actions_at,
@@ -204,8 +221,8 @@ impl ScopeIndex {
             return Ok(());
         }
         let [from, count] = self.section.numbers(self.layout.keys_at + of_principal as usize * KEYED)?;
-        // Whichever are fewer are gone through, and looked for among the others.
-        if count as usize <= target.keys.len() {
+        // Few are gone through; among many the few of the request are looked for.
+        if count <= FEW_TARGETS {
             for number in from..from.saturating_add(count) {
                 let [of_target, places @ ..] = self.target(number)?;
                 if target.keys.binary_search(&of_target).is_ok() {
@@ -215,21 +232,27 @@ impl ScopeIndex {
             return Ok(());
         }
         for of_target in &target.keys {
-            let (mut low, mut high) = (from, from.saturating_add(count));
-            while low < high {
-                let middle = low + (high - low) / 2;
-                let [other, places @ ..] = self.target(middle)?;
-                match other.cmp(of_target) {
-                    std::cmp::Ordering::Less => low = middle + 1,
-                    std::cmp::Ordering::Greater => high = middle,
-                    std::cmp::Ordering::Equal => {
-                        self.take(places, principal, target, found)?;
-                        break;
-                    }
-                }
-            }
+            let places = self.pair(of_principal, *of_target)?;
+            self.take(places, principal, target, found)?;
         }
         Ok(())
+    }
+
+    /// Where the places of a pair of keys begin, and how many they are.
+    fn pair(&self, of_principal: Key, of_target: Key) -> Result<[u32; 2], Damaged> {
+        let (hash, last) = (mixed(of_principal, of_target), self.layout.pairs - 1);
+        for step in 0..self.layout.pairs {
+            let slot = hash.wrapping_add(step) & last;
+            let [principal, target, from, count] =
+                self.section.numbers(self.layout.pairs_at + slot as usize * PAIR)?;
+            if count == 0 {
+                break;
+            }
+            if (principal, target) == (of_principal, of_target) {
+                return Ok([from, count]);
+            }
+        }
+        Ok([0, 0])
     }
 
     /// Key, where its places begin, and how many they are.
@@ -482,10 +505,13 @@ impl Scopes {
     /// All parts, one behind the other; `None` where a number is too large.
     fn write(self) -> Option<Vec<u8>> {
         let Self { names, buckets, rests, actions } = self;
-        let slots = table(&names.hashes)?;
+        let numbered: Vec<[u32; 2]> =
+            names.hashes.iter().copied().zip(1..).map(|(hash, number)| [hash, number]).collect();
+        let slots = hashed(&numbered, [0; 2], |[hash, _]| *hash)?;
         let keys = u32::try_from(names.spans.len()).ok()?.checked_add(1)?.checked_mul(3)?;
         let mut keyed: Vec<[u32; 2]> = vec![[0, 0]; keys as usize];
         let (mut targets, mut places) = (Vec::<[u32; 4]>::new(), Vec::<u32>::new());
+        let mut pairs = Vec::new();
         for ((principal, target), of_both) in buckets {
             let number = u32::try_from(targets.len()).ok()?;
             let [from, count] = keyed.get_mut(principal as usize)?;
@@ -493,9 +519,16 @@ impl Scopes {
                 *from = number;
             }
             *count += 1;
-            targets.push([target, u32::try_from(places.len()).ok()?, u32::try_from(of_both.len()).ok()?, 0]);
+            let of_both_at = u32::try_from(places.len()).ok()?;
+            let of_both_count = u32::try_from(of_both.len()).ok()?;
+            targets.push([target, of_both_at, of_both_count, 0]);
+            pairs.push([principal, target, of_both_at, of_both_count]);
             places.extend(of_both);
         }
+        pairs.retain(|[principal, ..]| {
+            keyed.get(*principal as usize).is_some_and(|[_, count]| *count > FEW_TARGETS)
+        });
+        let pairs = hashed(&pairs, [0; 4], |[principal, target, ..]| mixed(*principal, *target))?;
         let spans = std::iter::once([0, 0]).chain(names.spans);
         let spans: Vec<[u32; 2]> = spans
             .map(|[at, length]| Some([u32::try_from(at).ok()?, u32::try_from(length).ok()?]))
@@ -503,17 +536,20 @@ impl Scopes {
         let scopes = rests.iter().map(|rest| {
             [rest.principal_kind, rest.resource, rest.resource_kind, rest.actions_at, rest.actions, 0, 0, 0]
         });
-        let parts: [Vec<u8>; 8] = [
+        let parts: [Vec<u8>; 9] = [
             bytes(slots.iter().flatten()),
             bytes(spans.iter().flatten()),
             bytes(keyed.iter().flatten()),
             bytes(targets.iter().flatten()),
+            bytes(pairs.iter().flatten()),
             bytes(&places),
             bytes(scopes.collect::<Vec<_>>().iter().flatten()),
             bytes(&actions),
             names.texts,
         ];
-        let mut head = vec![u32::try_from(rests.len()).ok()?, u32::try_from(slots.len()).ok()?, keys];
+        let counts = [rests.len(), slots.len(), keyed.len(), pairs.len()];
+        let mut head: Vec<u32> =
+            counts.iter().map(|count| u32::try_from(*count).ok()).collect::<Option<_>>()?;
         // The longest of the records that are read at once must not go over the end of a block.
         let mut at = SCOPE * 2;
         for part in &parts {
@@ -530,16 +566,20 @@ impl Scopes {
 }
 
 /// A hash table that is at most half full.
-fn table(hashes: &[u32]) -> Option<Vec<[u32; 2]>> {
-    let slots = (hashes.len() * 2).max(2).next_power_of_two();
-    let mut table = vec![[0, 0]; slots];
+fn hashed<const N: usize>(
+    records: &[[u32; N]],
+    free: [u32; N],
+    hash: impl Fn(&[u32; N]) -> u32,
+) -> Option<Vec<[u32; N]>> {
+    let slots = (records.len() * 2).max(2).next_power_of_two();
+    let mut table = vec![free; slots];
     let last = u32::try_from(slots).ok()? - 1;
-    for (number, hash) in (1..).zip(hashes) {
-        let mut slot = hash & last;
-        while table.get(slot as usize)? != &[0, 0] {
+    for record in records {
+        let mut slot = hash(record) & last;
+        while table.get(slot as usize)? != &free {
             slot = slot.wrapping_add(1) & last;
         }
-        *table.get_mut(slot as usize)? = [*hash, number];
+        *table.get_mut(slot as usize)? = *record;
     }
     Some(table)
 }

@@ -102,10 +102,14 @@ fn missing() -> Damaged {
 }
 
 impl BuiltRules {
-    pub(super) fn open(policies: usize, records: Section, sources: Section) -> Self {
+    pub(super) fn open(policies: usize, records: Section, sources: Section) -> Result<Self, Damaged> {
+        // Before there is room made for them.
+        if policies.checked_mul(RECORD).is_none_or(|bytes| bytes > records.len()) {
+            return Err(missing());
+        }
         let mut rules = Vec::new();
         rules.resize_with(policies.div_ceil(PIECE), OnceLock::new);
-        Self { records, sources, rules, all: OnceLock::new() }
+        Ok(Self { records, sources, rules, all: OnceLock::new() })
     }
 
     fn rule(&self, place: usize) -> Result<&Rule, EngineError> {

@@ -107,8 +107,45 @@ fn the_engine_answers_as_cedar_does() {
     }
 }
 
+/// Who can sign a bundle could sign one whose index or records say anything at all. The digests keep everybody else from that;
+/// that nothing panics, and nothing runs for ever, does not rest on them.
+#[test]
+fn an_engine_of_any_bytes_answers_or_says_that_they_are_damaged() {
+    let (answered, damaged) = (Cell::new(0), Cell::new(0));
+    let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
+    let changes = prop::collection::vec((0..3_usize, any::<Index>(), any::<u8>()), 1..4);
+    let inputs = (world(), prop::collection::vec(changes, 20));
+    let result = TestRunner::new(config).run(&inputs, |(world, changes)| {
+        let (policies, entities, context) = world.build();
+        let engine = Engine::new(policies.clone()).unwrap();
+        let Some(parts) = parts(&engine, &policies) else { return Ok(()) };
+        let requests = requests(&context);
+        for (changes, request) in changes.iter().zip(requests.iter().cycle()) {
+            let mut parts = parts.clone();
+            for (part, at, byte) in changes {
+                let at = at.index(parts[*part].len());
+                parts[*part][at] = *byte;
+            }
+            let [index, rules, sources] = parts.map(Section::of_memory);
+            let answer =
+                Engine::open(index, rules, sources).and_then(|engine| engine.evaluate(request, &entities));
+            let count = if answer.is_ok() { &answered } else { &damaged };
+            count.set(count.get() + 1);
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+    assert!(answered.get() > 100 && damaged.get() > 100, "{answered:?} answers, {damaged:?} refusals");
+}
+
 /// The engine as a built bundle has it: its policies are read when they are asked. Those that are linked have no text.
 fn built(engine: &Engine, policies: &cedar::PolicySet) -> Option<Engine> {
+    let [index, rules, sources] = parts(engine, policies)?.map(Section::of_memory);
+    Some(Engine::open(index, rules, sources).unwrap())
+}
+
+/// Index, records and sources.
+fn parts(engine: &Engine, policies: &cedar::PolicySet) -> Option<[Vec<u8>; 3]> {
     let (mut sources, mut places) = (String::from("// Not a policy.\n"), HashMap::new());
     for policy in policies.policies() {
         let text = policy.to_cedar().filter(|_| policy.is_static())?;
@@ -116,8 +153,7 @@ fn built(engine: &Engine, policies: &cedar::PolicySet) -> Option<Engine> {
         sources.push_str(&text);
     }
     let (index, rules) = engine.write(|id| places.get(id).copied()).unwrap();
-    let [index, rules, sources] = [index, rules, sources.into_bytes()].map(Section::of_memory);
-    Some(Engine::open(index, rules, sources).unwrap())
+    Some([index, rules, sources.into_bytes()])
 }
 
 /// A request for everything that anybody may be and do.
