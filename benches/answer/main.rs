@@ -6,7 +6,8 @@
 //! [`KNOWN_PROMISE`]. A token of one of ten thousand issuers must not cost more than [`TRUST_PROMISE`] of one issuer's, nor a
 //! decision among a hundred thousand policies more than [`GROWTH_PROMISE`] of one among ten. The same way it shows what each
 //! stage of an answer costs, what policies without a scope cost, and what a document for a whole API costs beside deciding
-//! each of its operations; `-- document` prints that alone.
+//! each of its operations; `-- document` prints that alone. The other algorithms are held against their own raw checks, and
+//! what all cores answer together against what one does.
 //! Then criterion measures each by itself and compares with the last time.
 
 #![expect(
@@ -16,6 +17,8 @@
     reason = "a benchmark reads clocks and files, reports on stdout and stops at whatever fails"
 )]
 
+mod algorithms;
+mod concurrency;
 mod document;
 mod growth;
 mod stages;
@@ -79,11 +82,13 @@ fn main() -> ExitCode {
     report("answer", Some(PROMISE), &raw, &answers(&subject.authorizer, &subject));
     report("answer, token known", Some(KNOWN_PROMISE), &raw, &answers(&subject.remembering, &subject));
     report("answer, document known", Some(KNOWN_PROMISE), &raw, &answers(&subject.whole, &subject));
+    algorithms::with(&subject.files, |group, raw, answers| report(group, Some(PROMISE), raw, answers));
     trust::with(|one, many| report("trust", Some(TRUST_PROMISE), one, many));
     stages::with(&subject, |stages| report("stage", None, &raw, &stages));
     growth::selective(&subject, |ten, more| report("decision", Some(GROWTH_PROMISE), ten, more));
     growth::unselective(&subject, |decisions| report("decision, no scopes", None, &raw, &decisions));
     if tables {
+        concurrency::print(&subject);
         document::print(&subject.files);
     }
     let (name, run) = &raw;

@@ -173,7 +173,18 @@ pub(crate) fn signed_token(pair: &KeyPair, iss: &str) -> String {
 /// The signed part of an access token as Cognito issues it, and its signature.
 fn sign(pair: &KeyPair, iss: &str) -> (String, Vec<u8>) {
     let header = json!({ "kid": KEY_ID, "alg": "RS256" });
-    let claims = json!({
+    let claims = claims(iss);
+    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&header), part(&claims));
+    let padding: &'static dyn RsaEncoding = &RSA_PKCS1_SHA256;
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("the key signs");
+    (signed, signature)
+}
+
+/// What an access token says as Cognito issues it.
+pub(crate) fn claims(iss: &str) -> serde_json::Value {
+    json!({
         "sub": "a1b2c3d4-1111-2222-3333-444455556666",
         "device_key": "eu-west-1_0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
         "cognito:groups": ["clerk", "auditor", "eu-west-1_AbC123456_CorporateDirectory"],
@@ -189,13 +200,7 @@ fn sign(pair: &KeyPair, iss: &str) -> (String, Vec<u8>) {
         "iat": NOW.unix_seconds() - 600,
         "jti": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
         "username": "a1b2c3d4-1111-2222-3333-444455556666",
-    });
-    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&claims));
-    let padding: &'static dyn RsaEncoding = &RSA_PKCS1_SHA256;
-    let mut signature = vec![0; pair.public_modulus_len()];
-    pair.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("the key signs");
-    (signed, signature)
+    })
 }
 
 /// The bundle of this repository, whose Cognito issuer signs with the key made here.
@@ -237,7 +242,7 @@ fn without_cache(files: &SourceFiles) -> SourceFiles {
     files
 }
 
-fn token_event(token: &str) -> Vec<u8> {
+pub(crate) fn token_event(token: &str) -> Vec<u8> {
     let event =
         json!({ "type": "TOKEN", "authorizationToken": format!("Bearer {token}"), "methodArn": METHOD_ARN });
     event.to_string().into_bytes()

@@ -74,8 +74,7 @@ impl Workload {
 /// What is promised of a built bundle of that size.
 const fn promised(size: usize) -> (f64, f64) {
     match size {
-        0..=100 => (2.5, 12.0),
-        101..=1_000 => (2.5, 16.0),
+        0..=1_000 => (2.5, 14.0),
         1_001..=10_000 => (2.5, 48.0),
         _ => (3.0, 48.0),
     }
