@@ -314,14 +314,16 @@ fn last(made: &mut Vec<ast::Expr>, count: usize) -> Option<Vec<ast::Expr>> {
     Some(made.split_off(from))
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(feature = "cli")]
     fn coded(text: &str) -> Option<String> {
         encode(&cedar::Policy::parse(None, text).unwrap())
     }
 
+    #[cfg(feature = "cli")]
     #[test]
     fn every_kind_of_expression_comes_back_the_same() {
         let conditions = [
