@@ -66,7 +66,10 @@ pub struct BundleFacts {
 }
 
 /// A whole schema, kept by several.
-pub type SharedSchema = Arc<cedar::Schema>;
+pub type SharedSchema = Arc<Schema>;
+
+/// A whole schema.
+pub type Schema = cedar::Schema;
 
 /// Everything that decisions are made from, checked. Only [`Bundle::load`] makes one.
 #[derive(Debug)]
@@ -276,6 +279,25 @@ impl BuiltBundle {
     /// # Errors
     /// [`Damaged`].
     pub fn schema(&self) -> Result<SharedSchema, Damaged> {
+        self.schema_source().parse()
+    }
+
+    /// What the schema is parsed from, to be kept until it is wanted.
+    pub(crate) fn schema_source(&self) -> SchemaSource {
+        SchemaSource { file: self.file.clone(), operations: self.routes.cedarschema() }
+    }
+}
+
+/// The texts of the schema of a built bundle.
+#[derive(Clone, Debug)]
+pub(crate) struct SchemaSource {
+    file: BuiltFile,
+    operations: String,
+}
+
+impl SchemaSource {
+    /// The whole schema.
+    pub(crate) fn parse(&self) -> Result<SharedSchema, Damaged> {
         let files = self.file.source_files()?;
         let fragment = |path: &str| {
             let text = files.text(path).ok_or_else(|| Damaged::new(format!("`{path}` is missing")))?;
@@ -283,8 +305,7 @@ impl BuiltBundle {
                 .map_err(|error| Damaged::new(format!("`{path}` is no schema: {error}")))?;
             Ok::<_, Damaged>(fragment)
         };
-        let generated = self.routes.cedarschema();
-        let (operations, _) = cedar::SchemaFragment::from_cedarschema_str(&generated)
+        let (operations, _) = cedar::SchemaFragment::from_cedarschema_str(&self.operations)
             .map_err(|error| Damaged::new(format!("the operations make no schema: {error}")))?;
         cedar::Schema::from_schema_fragments([fragment(vocabulary::PATH)?, operations])
             .map(Arc::new)

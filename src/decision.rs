@@ -251,18 +251,19 @@ impl Engine {
     }
 
     fn slice_of(&self, places: impl IntoIterator<Item = usize>) -> Result<PolicySlice, EngineError> {
+        let policies = self.policies()?;
         let mut slice =
             PolicySlice { policies: cedar::PolicySet::new(), reads_http: false, deny_messages: Vec::new() };
         for place in places {
-            let policy = self.rules.policy(place)?;
+            let rule = self.rules.rule(place)?;
+            let policy = self.rules.in_set(policies, place, rule)?;
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
                 return self.whole();
             }
-            let rule = self.rules.rule(place)?;
             slice.reads_http |= rule.reads_http;
             slice.deny_messages.extend(rule.deny_message.clone().map(|message| (rule.name.clone(), message)));
-            slice.policies.add(policy).map_err(|error| EngineError::Together(error.to_string()))?;
+            slice.policies.add(policy.clone()).map_err(|error| EngineError::Together(error.to_string()))?;
         }
         Ok(slice)
     }
@@ -282,11 +283,7 @@ impl Engine {
     fn policies(&self) -> Result<&cedar::PolicySet, EngineError> {
         match &self.rules {
             Rules::Read { policies, .. } => Ok(policies),
-            Rules::Built(built) => built
-                .all
-                .get_or_init(|| Ok(self.slice_of(0..self.len())?.policies))
-                .as_ref()
-                .map_err(Clone::clone),
+            Rules::Built(built) => built.all().as_ref().map_err(Clone::clone),
         }
     }
 }

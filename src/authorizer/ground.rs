@@ -1,10 +1,10 @@
 //! What an authorizer stands on: a bundle read from its sources, or a built one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::stages::PrepareError;
 use crate::bundle::policies::VersionHead;
-use crate::bundle::{BuiltBundle, Bundle, BundleFacts, SharedSchema};
+use crate::bundle::{BuiltBundle, Bundle, BundleFacts, Schema, SchemaSource, SharedSchema};
 use crate::decision::Engine;
 
 /// The bundle that decides.
@@ -14,7 +14,37 @@ pub(super) enum Ground {
     Built(Box<BuiltBundle>),
 }
 
+/// The schema, of a built bundle parsed when it is first wanted: that takes as long as the rest of a start.
+#[derive(Debug)]
+pub(super) struct LazySchema {
+    parsed: OnceLock<Result<SharedSchema, String>>,
+    source: Option<SchemaSource>,
+}
+
+impl LazySchema {
+    /// The schema.
+    pub(super) fn get(&self) -> Result<&Schema, String> {
+        let parse = || match &self.source {
+            Some(source) => source.parse().map_err(|damaged| damaged.to_string()),
+            None => Err("there is no schema".to_owned()),
+        };
+        self.parsed.get_or_init(parse).as_ref().map(Arc::as_ref).map_err(Clone::clone)
+    }
+}
+
 impl Ground {
+    /// The schema, for whoever may want it.
+    pub(super) fn lazy_schema(&self) -> LazySchema {
+        match self {
+            Self::Read(bundle) => {
+                LazySchema { parsed: OnceLock::from(Ok(bundle.shared_schema())), source: None }
+            }
+            Self::Built(bundle) => {
+                LazySchema { parsed: OnceLock::new(), source: Some(bundle.schema_source()) }
+            }
+        }
+    }
+
     pub(super) fn facts(&self) -> &BundleFacts {
         match self {
             Self::Read(bundle) => bundle,

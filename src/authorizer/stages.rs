@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::ground::Ground;
+use super::ground::{Ground, LazySchema};
+use crate::bundle::BundleFacts;
 use crate::bundle::built::Damaged;
 use crate::bundle::deployment::{AnswerScope, Api};
 use crate::bundle::policies::VersionHead;
-use crate::bundle::{BundleFacts, SharedSchema};
 use crate::decision::{Engine, EngineError, OperationScope, PolicySlice};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
 use crate::grants::{GrantError, GrantPlan};
@@ -65,7 +65,7 @@ pub(super) struct WholeStage {
     /// What makes a principal's grants.
     pub(super) plan: GrantPlan,
     /// What they are held against.
-    pub(super) schema: SharedSchema,
+    pub(super) schema: LazySchema,
     /// By operation: the policies that can apply, for Cedar's own authorizer to be asked.
     pub(super) slices: Vec<PolicySlice>,
     /// The routes, as the compiler of documents wants them.
@@ -188,7 +188,7 @@ impl Stage {
         let slices = self.slices(ground.facts())?;
         Ok(WholeStage {
             plan: self.plan(ground.facts(), &slices)?,
-            schema: ground.schema()?,
+            schema: ground.lazy_schema(),
             slices,
             prepared: PreparedRoutes::new(routes, api.kind.router(), api.kind.path_encoding()),
         })

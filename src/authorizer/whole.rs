@@ -64,7 +64,8 @@ impl Document {
         arn: &StageWideArn,
         principal: &Principal,
     ) -> Self {
-        let grants = match whole.plan.grants(bundle.routes(), &whole.schema, principal.entity()) {
+        let schema = || whole.schema.get();
+        let grants = match whole.plan.grants_by(bundle.routes(), &schema, principal.entity()) {
             Ok(grants) => grants,
             Err(error) => return Self::None(error.to_string()),
         };

@@ -46,12 +46,13 @@ pub(super) enum Rules {
 /// The policies of a built bundle.
 #[derive(Debug)]
 pub(super) struct BuiltRules {
+    policies: usize,
     records: Section,
     sources: Section,
     /// By place, in pieces of [`PIECE`]: what was never asked takes no room.
     rules: Vec<OnceLock<Piece>>,
     /// All of them, where they were wanted.
-    pub(super) all: OnceLock<Result<cedar::PolicySet, EngineError>>,
+    all: OnceLock<Result<cedar::PolicySet, EngineError>>,
 }
 
 type Piece = Box<[OnceLock<Rule>]>;
@@ -86,14 +87,19 @@ impl Rules {
         }
     }
 
-    /// The same, as Cedar's.
-    pub(super) fn policy(&self, place: usize) -> Result<cedar::Policy, EngineError> {
-        match self {
-            Self::Read { policies, ids, .. } => {
-                Ok(ids.get(place).and_then(|id| policies.policy(id)).ok_or_else(missing)?.clone())
-            }
-            Self::Built(built) => Ok(built.record(place)?.parse(&built.sources)?),
-        }
+    /// The same in the set that all of them make.
+    pub(super) fn in_set<'s>(
+        &self,
+        policies: &'s cedar::PolicySet,
+        place: usize,
+        rule: &Rule,
+    ) -> Result<&'s cedar::Policy, EngineError> {
+        let found = match self {
+            Self::Read { ids, .. } => ids.get(place).and_then(|id| policies.policy(id)),
+            Self::Built(_) => policies.policy(&cedar::PolicyId::new(&rule.name)),
+        };
+        // To leave one out could leave a forbid out.
+        Ok(found.ok_or_else(missing)?)
     }
 }
 
@@ -109,7 +115,7 @@ impl BuiltRules {
         }
         let mut rules = Vec::new();
         rules.resize_with(policies.div_ceil(PIECE), OnceLock::new);
-        Ok(Self { records, sources, rules, all: OnceLock::new() })
+        Ok(Self { policies, records, sources, rules, all: OnceLock::new() })
     }
 
     fn rule(&self, place: usize) -> Result<&Rule, EngineError> {
@@ -120,6 +126,18 @@ impl BuiltRules {
         }
         let rule = self.record(place)?.rule(&self.records, &self.sources)?;
         Ok(found.get_or_init(|| rule))
+    }
+
+    /// All of them as Cedar's, parsed when they are first wanted.
+    pub(super) fn all(&self) -> &Result<cedar::PolicySet, EngineError> {
+        self.all.get_or_init(|| {
+            let mut all = cedar::PolicySet::new();
+            for place in 0..self.policies {
+                let policy = self.record(place)?.parse(&self.sources)?;
+                all.add(policy).map_err(|error| EngineError::Together(error.to_string()))?;
+            }
+            Ok(all)
+        })
     }
 
     fn record(&self, place: usize) -> Result<Record, Damaged> {

@@ -141,6 +141,19 @@ impl GrantPlan {
         schema: &cedar::Schema,
         principal: &cedar::Entity,
     ) -> Result<Grants, GrantError> {
+        self.grants_by(routes, &|| Ok(schema), principal)
+    }
+
+    /// The same with a schema that is made where it is wanted: for what is evaluated partially.
+    ///
+    /// # Errors
+    /// [`GrantError`], also where there is no schema.
+    pub fn grants_by<'g>(
+        &'g self,
+        routes: &RouteTable,
+        schema: &'g dyn Fn() -> Result<&'g cedar::Schema, String>,
+        principal: &'g cedar::Entity,
+    ) -> Result<Grants, GrantError> {
         let mut granting = Granting::new(self, schema, principal)?;
         let operations = routes.operations().iter().zip(&self.operations);
         let grants = operations.map(|(operation, planned)| {
@@ -248,7 +261,7 @@ impl PlannedPolicy {
 /// The grants of one principal, while they are worked out.
 struct Granting<'g> {
     plan: &'g GrantPlan,
-    schema: &'g cedar::Schema,
+    schema: &'g dyn Fn() -> Result<&'g cedar::Schema, String>,
     principal: &'g cedar::Entity,
     uid: cedar::EntityUid,
     lineage: Lineage,
@@ -263,7 +276,7 @@ struct Granting<'g> {
 impl<'g> Granting<'g> {
     fn new(
         plan: &'g GrantPlan,
-        schema: &'g cedar::Schema,
+        schema: &'g dyn Fn() -> Result<&'g cedar::Schema, String>,
         principal: &'g cedar::Entity,
     ) -> Result<Self, GrantError> {
         let uid = principal.uid();
@@ -331,7 +344,7 @@ impl<'g> Granting<'g> {
                     let routes = self.plan.routes.iter().cloned().chain([self.principal.clone()]);
                     let known = cedar::Entities::from_entities(routes, None);
                     let known = known.map_err(|error| error.to_string())?;
-                    none.insert(PartialStore::new(self.schema, known)?)
+                    none.insert(PartialStore::new((self.schema)()?, known)?)
                 }
             };
             planned.evaluate(partial, &PartialPrincipal::Known(&self.uid), operation, mixed, &mut grant)?;
