@@ -1,5 +1,5 @@
 //! Builds the file that is released: a checked bundle with the index of its policies, in the form that
-//! [`built`](crate::bundle::built) opens.
+//! [`built`] opens.
 //!
 //! The same sources make the same bytes, on every machine and at any time: nothing of the machine, the clock or the order of
 //! files goes into them. So who has the sources can build them once more, and see that a file says what they say.
