@@ -234,8 +234,8 @@ impl Authorizer {
         let stage = self.stages.find(api, stage)?;
         let kinds = stage.factory.principal_types();
         let reads = |plan: &GrantPlan| {
-            let schema = self.ground.schema()?;
-            plan.volatile_reads(self.bundle().routes(), &schema, &kinds).map_err(PrepareError::from)
+            let schema = self.ground.schema();
+            plan.volatile_reads(self.bundle().routes(), schema.get()?, &kinds).map_err(PrepareError::from)
         };
         Some(match &stage.whole {
             Some(whole) => reads(&whole.plan),

@@ -274,14 +274,6 @@ impl BuiltBundle {
         ])
     }
 
-    /// The whole schema, parsed now.
-    ///
-    /// # Errors
-    /// [`Damaged`].
-    pub fn schema(&self) -> Result<SharedSchema, Damaged> {
-        self.schema_source().parse()
-    }
-
     /// What the schema is parsed from, to be kept until it is wanted.
     pub(crate) fn schema_source(&self) -> SchemaSource {
         SchemaSource { file: self.file.clone(), operations: self.routes.cedarschema() }
@@ -297,18 +289,15 @@ pub(crate) struct SchemaSource {
 
 impl SchemaSource {
     /// The whole schema.
-    pub(crate) fn parse(&self) -> Result<SharedSchema, Damaged> {
-        let files = self.file.source_files()?;
-        let fragment = |path: &str| {
-            let text = files.text(path).ok_or_else(|| Damaged::new(format!("`{path}` is missing")))?;
+    pub(crate) fn parse(&self) -> Result<Schema, Damaged> {
+        let fragment = |name: &str, text: &str| {
             let (fragment, _) = cedar::SchemaFragment::from_cedarschema_str(text)
-                .map_err(|error| Damaged::new(format!("`{path}` is no schema: {error}")))?;
+                .map_err(|error| Damaged::new(format!("{name} make no schema: {error}")))?;
             Ok::<_, Damaged>(fragment)
         };
-        let (operations, _) = cedar::SchemaFragment::from_cedarschema_str(&self.operations)
-            .map_err(|error| Damaged::new(format!("the operations make no schema: {error}")))?;
-        cedar::Schema::from_schema_fragments([fragment(vocabulary::PATH)?, operations])
-            .map(Arc::new)
+        let gateway = fragment("its types", &self.file.source_text(vocabulary::PATH)?)?;
+        let operations = fragment("its operations", &self.operations)?;
+        cedar::Schema::from_schema_fragments([gateway, operations])
             .map_err(|error| Damaged::new(format!("its schemas do not go together: {error}")))
     }
 }

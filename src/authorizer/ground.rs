@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::stages::PrepareError;
+use crate::bundle::built::Damaged;
 use crate::bundle::policies::VersionHead;
 use crate::bundle::{BuiltBundle, Bundle, BundleFacts, Schema, SchemaSource, SharedSchema};
 use crate::decision::Engine;
@@ -16,31 +17,32 @@ pub(super) enum Ground {
 
 /// The schema, of a built bundle parsed when it is first wanted: that takes as long as the rest of a start.
 #[derive(Debug)]
-pub(super) struct LazySchema {
-    parsed: OnceLock<Result<SharedSchema, String>>,
-    source: Option<SchemaSource>,
+pub(super) enum LazySchema {
+    Read(SharedSchema),
+    Built { source: SchemaSource, parsed: OnceLock<Result<SharedSchema, Damaged>> },
 }
 
 impl LazySchema {
     /// The schema.
-    pub(super) fn get(&self) -> Result<&Schema, String> {
-        let parse = || match &self.source {
-            Some(source) => source.parse().map_err(|damaged| damaged.to_string()),
-            None => Err("there is no schema".to_owned()),
-        };
-        self.parsed.get_or_init(parse).as_ref().map(Arc::as_ref).map_err(Clone::clone)
+    pub(super) fn get(&self) -> Result<&Schema, Damaged> {
+        match self {
+            Self::Read(schema) => Ok(schema),
+            Self::Built { source, parsed } => parsed
+                .get_or_init(|| source.parse().map(Arc::new))
+                .as_ref()
+                .map(Arc::as_ref)
+                .map_err(Clone::clone),
+        }
     }
 }
 
 impl Ground {
     /// The schema, for whoever may want it.
-    pub(super) fn lazy_schema(&self) -> LazySchema {
+    pub(super) fn schema(&self) -> LazySchema {
         match self {
-            Self::Read(bundle) => {
-                LazySchema { parsed: OnceLock::from(Ok(bundle.shared_schema())), source: None }
-            }
+            Self::Read(bundle) => LazySchema::Read(bundle.shared_schema()),
             Self::Built(bundle) => {
-                LazySchema { parsed: OnceLock::new(), source: Some(bundle.schema_source()) }
+                LazySchema::Built { source: bundle.schema_source(), parsed: OnceLock::new() }
             }
         }
     }
@@ -49,14 +51,6 @@ impl Ground {
         match self {
             Self::Read(bundle) => bundle,
             Self::Built(bundle) => bundle,
-        }
-    }
-
-    /// The schema; of a built bundle parsed now.
-    pub(super) fn schema(&self) -> Result<SharedSchema, PrepareError> {
-        match self {
-            Self::Read(bundle) => Ok(bundle.shared_schema()),
-            Self::Built(bundle) => Ok(bundle.schema()?),
         }
     }
 

@@ -188,7 +188,7 @@ impl Stage {
         let slices = self.slices(ground.facts())?;
         Ok(WholeStage {
             plan: self.plan(ground.facts(), &slices)?,
-            schema: ground.lazy_schema(),
+            schema: ground.schema(),
             slices,
             prepared: PreparedRoutes::new(routes, api.kind.router(), api.kind.path_encoding()),
         })

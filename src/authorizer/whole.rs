@@ -64,7 +64,7 @@ impl Document {
         arn: &StageWideArn,
         principal: &Principal,
     ) -> Self {
-        let schema = || whole.schema.get();
+        let schema = || whole.schema.get().map_err(|damaged| damaged.to_string());
         let grants = match whole.plan.grants_by(bundle.routes(), &schema, principal.entity()) {
             Ok(grants) => grants,
             Err(error) => return Self::None(error.to_string()),

@@ -396,20 +396,13 @@ impl Shell {
             Some(Followed::Refused { place, error }) => {
                 let in_charge = self.live.in_charge();
                 let (directory, in_charge) = (place.as_str(), in_charge.authorizer.bundle().digest());
-                match error {
-                    LoadError::Release(error) => tracing::error!(
-                        reason = %error,
-                        directory,
-                        in_charge,
+                let what = match error {
+                    LoadError::Release(_) => {
                         "the bundle cannot be fetched, and the one before stays in charge"
-                    ),
-                    error => tracing::error!(
-                        reason = %error,
-                        directory,
-                        in_charge,
-                        "the bundle is refused, and the one before stays in charge"
-                    ),
-                }
+                    }
+                    _ => "the bundle is refused, and the one before stays in charge",
+                };
+                tracing::error!(reason = %error, directory, in_charge, "{what}");
             }
         }
     }

@@ -11,8 +11,8 @@
 //!              version of the policies its index and its rules
 //! signatures   none to sixteen of 100 bytes: "SIG1", the key's id (32 bytes), the Ed25519 signature (64 bytes)
 //! ```
-//! A signature (RFC 8032) is over the text `cedar-gate bundle` with a zero byte, and the prelude. So it covers the manifest, and through it
-//! every byte of the data. To sign changes nothing that is signed, and a signature may stand in a file of its own.
+//! A signature (RFC 8032) is over the text `cedar-gate bundle` with a zero byte, and the prelude. So it covers the manifest,
+//! and through it every byte of the data. To sign changes nothing that is signed, and a signature may stand in a file of its own.
 //!
 //! # What is believed when
 //! Before the signature has been checked, three numbers of the prelude are used, as lengths, and nothing is parsed. After
@@ -20,9 +20,10 @@
 //! and kept: what is used is what was signed, whatever becomes of the file meanwhile. A block that does not match makes whatever needed it a fault.
 //!
 //! # What is parsed when
-//! With the opening: the head, and the small files of TOML and JSON (deployment, routes, roles, issuers, their keys,
-//! revocations), by the same code that reads them from a folder, with the same checks. Not parsed are the schema, of which
-//! the head has what is needed, and the policies: each is, when it is first a candidate and has a condition.
+//! With the opening: the head, and the small files of TOML and JSON (deployment, routes, issuers, their keys, revocations),
+//! by the same code that reads them from a folder; what they say of each other was checked when it was built. Not parsed are
+//! the schema and the roles, of which the head has what is needed, and the policies: each is made when it is first a candidate.
+//! Where answers speak of a whole API, all policies are parsed, and the schema where a condition has to be evaluated in part.
 
 mod blocks;
 mod signature;
@@ -326,6 +327,17 @@ impl BuiltFile {
             true => Ok(files),
             false => Err(Damaged::new("its files are not those that its digest names".to_owned())),
         }
+    }
+
+    /// The text of one of the files that are not needed to open it.
+    ///
+    /// # Errors
+    /// [`Damaged`], also where there is no such file.
+    pub(crate) fn source_text(&self, path: &str) -> Result<String, Damaged> {
+        let texts = self.texts()?;
+        let span = texts.iter().find(|span| span.name == path);
+        let section = self.blocks_of(span.ok_or_else(|| Damaged::new(format!("`{path}` is missing")))?)?;
+        section.text(0, section.len())
     }
 
     /// Where the files stand that are not needed to open it.
