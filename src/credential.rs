@@ -7,19 +7,27 @@ use serde::Deserialize;
 
 use crate::event::{AuthorizerEvent, EventKind};
 
-/// A bearer token as the caller sent it (RFC 6750), without the scheme; not checked yet. Its `Debug` hides it.
+/// A bearer token as the caller sent it (RFC 6750), without the scheme; not checked yet. Where the event holds it without
+/// escapes it is borrowed from there. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BearerToken(String);
+pub struct BearerToken<'e>(Cow<'e, str>);
 
-impl BearerToken {
+impl<'e> BearerToken<'e> {
     /// The longest token that is looked at, in bytes. API Gateway passes at most 10,240 bytes of headers, so a real
     /// token is shorter.
     pub const MAX_BYTES: usize = 16 * 1024;
 
     /// Takes a token of 1 to [`Self::MAX_BYTES`] bytes; `None` for any other.
     #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        (1..=Self::MAX_BYTES).contains(&text.len()).then(|| Self(text.to_owned()))
+    pub fn new(text: impl Into<Cow<'e, str>>) -> Option<Self> {
+        let text = text.into();
+        (1..=Self::MAX_BYTES).contains(&text.len()).then_some(Self(text))
+    }
+
+    /// The token by itself.
+    #[must_use]
+    pub fn into_owned(self) -> BearerToken<'static> {
+        BearerToken(Cow::Owned(self.0.into_owned()))
     }
 
     /// The token's text: for verification only, never for a message or a log.
@@ -29,7 +37,7 @@ impl BearerToken {
     }
 }
 
-impl fmt::Debug for BearerToken {
+impl fmt::Debug for BearerToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BearerToken(…)")
     }
@@ -115,7 +123,10 @@ pub enum Scheme {
 ///
 /// # Errors
 /// No credential, more than one, or one that is not a bearer token in form. No message holds the value.
-pub fn find(event: &AuthorizerEvent<'_>, sources: &[TokenSource]) -> Result<BearerToken, CredentialError> {
+pub fn find<'e>(
+    event: &'e AuthorizerEvent<'_>,
+    sources: &[TokenSource],
+) -> Result<BearerToken<'e>, CredentialError> {
     match event.kind() {
         EventKind::RestToken | EventKind::AppSync => in_authorization_token(event, sources),
         EventKind::RestRequest | EventKind::HttpV1 | EventKind::HttpV2 | EventKind::WebSocketConnect => {
@@ -189,10 +200,10 @@ impl CredentialError {
     }
 }
 
-fn in_authorization_token(
-    event: &AuthorizerEvent<'_>,
+fn in_authorization_token<'e>(
+    event: &'e AuthorizerEvent<'_>,
     sources: &[TokenSource],
-) -> Result<BearerToken, CredentialError> {
+) -> Result<BearerToken<'e>, CredentialError> {
     let schemes = sources.iter().filter_map(|source| match source {
         TokenSource::Header { scheme, .. } => Some(*scheme),
         TokenSource::Cookie { .. } | TokenSource::Query { .. } | TokenSource::Subprotocol { .. } => None,
@@ -202,13 +213,16 @@ fn in_authorization_token(
     };
     let place = "`authorizationToken`";
     match event.authorization_token() {
-        Some(value) => token(value, scheme, &place),
+        Some(value) => token(Cow::Borrowed(value), scheme, &place),
         None => Err(CredentialError::Missing { expected: place.to_owned() }),
     }
 }
 
-fn in_request(event: &AuthorizerEvent<'_>, sources: &[TokenSource]) -> Result<BearerToken, CredentialError> {
-    let mut found: Option<(&TokenSource, Cow<'_, str>)> = None;
+fn in_request<'e>(
+    event: &'e AuthorizerEvent<'_>,
+    sources: &[TokenSource],
+) -> Result<BearerToken<'e>, CredentialError> {
+    let mut found: Option<(&TokenSource, Cow<'e, str>)> = None;
     let mut empty = None;
     for source in sources {
         let mut values = source.values(event);
@@ -225,7 +239,7 @@ fn in_request(event: &AuthorizerEvent<'_>, sources: &[TokenSource]) -> Result<Be
         }
     }
     match (found, empty) {
-        (Some((source, value)), _) => token(&value, source.scheme(), source),
+        (Some((source, value)), _) => token(value, source.scheme(), source),
         (None, Some(source)) => Err(CredentialError::Empty { place: source.to_string() }),
         (None, None) => Err(CredentialError::Missing { expected: any_of(sources) }),
     }
@@ -263,15 +277,31 @@ fn after_marker(marker: &str, headers: &[Cow<'_, str>]) -> Vec<Cow<'static, str>
     tokens
 }
 
-fn token(value: &str, scheme: Scheme, place: &dyn fmt::Display) -> Result<BearerToken, CredentialError> {
+fn token<'e>(
+    value: Cow<'e, str>,
+    scheme: Scheme,
+    place: &dyn fmt::Display,
+) -> Result<BearerToken<'e>, CredentialError> {
+    match value {
+        Cow::Borrowed(value) => token_of(value, scheme, place),
+        Cow::Owned(value) => token_of(&value, scheme, place).map(BearerToken::into_owned),
+    }
+}
+
+fn token_of<'v>(
+    value: &'v str,
+    scheme: Scheme,
+    place: &dyn fmt::Display,
+) -> Result<BearerToken<'v>, CredentialError> {
     let value = value.trim_matches([' ', '\t']);
     let text = match scheme {
         Scheme::None => value,
         Scheme::Bearer => without_bearer(value)
             .ok_or_else(|| if value.is_empty() { empty(place) } else { not_bearer(place) })?,
     };
+    let is_b64token = is_b64token(text);
     // HTTP APIs join repeated headers and parameters by commas, and no token has a comma.
-    if text.contains(',') {
+    if !is_b64token && text.contains(',') {
         return Err(CredentialError::Several { places: place.to_string() });
     }
     if text.is_empty() {
@@ -279,7 +309,7 @@ fn token(value: &str, scheme: Scheme, place: &dyn fmt::Display) -> Result<Bearer
     }
     let token = BearerToken::new(text)
         .ok_or_else(|| CredentialError::TooLong { place: place.to_string(), bytes: text.len() })?;
-    if is_b64token(text) { Ok(token) } else { Err(CredentialError::Malformed { place: place.to_string() }) }
+    if is_b64token { Ok(token) } else { Err(CredentialError::Malformed { place: place.to_string() }) }
 }
 
 fn empty(place: &dyn fmt::Display) -> CredentialError {
@@ -657,7 +687,8 @@ mod tests {
     fn a_strange_header_beside_the_credential_does_not_matter() {
         let bytes = br#"{"version":"2.0","routeArn":"arn",
             "headers":{"x\ud800":"\ud800","n":1,"authorization":"Bearer abc","z":null,"l":[[{}]]}}"#;
-        let token = find(&AuthorizerEvent::parse(bytes).unwrap(), &sources(AUTHORIZATION)).unwrap();
+        let event = AuthorizerEvent::parse(bytes).unwrap();
+        let token = find(&event, &sources(AUTHORIZATION)).unwrap();
         assert_eq!(token.expose(), "abc");
     }
 

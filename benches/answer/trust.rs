@@ -22,11 +22,11 @@ pub(crate) fn with(report: impl FnOnce(&Measured<'_>, &[Measured<'_>])) {
     let keys = public_jwks(&pair).to_string();
     let keys = Arc::new(JwkSet::from_json(keys.as_bytes()).expect("the key is one"));
     let [(one, ring_of_one), (many, ring_of_many)] = [1, MANY].map(|count| trusting(count, &keys));
-    let tokens = |issuers: usize| -> Vec<BearerToken> {
+    let tokens = |issuers: usize| -> Vec<BearerToken<'static>> {
         // Spread over all of them.
         let numbers = (0..TOKENS).map(|number| number * (MANY / TOKENS) % issuers);
         numbers
-            .map(|number| BearerToken::new(&signed_token(&pair, &iss(number))).expect("it is one"))
+            .map(|number| BearerToken::new(signed_token(&pair, &iss(number))).expect("it is one"))
             .collect()
     };
     let (tokens_of_one, tokens_of_many) = (tokens(1), tokens(MANY));
@@ -37,7 +37,7 @@ pub(crate) fn with(report: impl FnOnce(&Measured<'_>, &[Measured<'_>])) {
 }
 
 fn verifying<'a>(
-    tokens: &'a [BearerToken],
+    tokens: &'a [BearerToken<'static>],
     issuers: &'a TrustedIssuers,
     keys: &'a KeyRing,
 ) -> impl Fn() -> usize + 'a {

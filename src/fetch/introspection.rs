@@ -109,7 +109,7 @@ impl IntrospectionClient {
     pub fn ask(
         &self,
         issuers: &TrustedIssuers,
-        token: &BearerToken,
+        token: &BearerToken<'_>,
         now: Timestamp,
         within: Duration,
     ) -> Option<IntrospectionReport> {
@@ -131,7 +131,7 @@ impl IntrospectionClient {
         &self,
         issuer: &TrustedIssuer,
         rule: &Introspection,
-        token: &BearerToken,
+        token: &BearerToken<'_>,
         now: Timestamp,
         within: Duration,
     ) -> Result<Introspected, IntrospectionError> {

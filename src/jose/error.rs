@@ -105,7 +105,7 @@ pub enum TokenError {
         /// Alias of the issuer.
         issuer: String,
         /// What to ask about.
-        token: BearerToken,
+        token: BearerToken<'static>,
     },
     /// The issuer says that the token is not active (RFC 7662 §2.2): unknown to it, expired or revoked.
     #[error("issuer `{issuer}` does not say that the token is active")]
@@ -320,7 +320,7 @@ pub enum Need {
         /// Alias of the issuer that is asked.
         issuer: String,
         /// What it is asked about.
-        token: BearerToken,
+        token: BearerToken<'static>,
     },
 }
 

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// # Errors
 /// The first reason not to believe it. [`TokenError::need`] says what could change that.
 pub fn verify_token(
-    token: &BearerToken,
+    token: &BearerToken<'_>,
     issuers: &TrustedIssuers,
     keys: &KeyRing,
     introspected: Option<&Introspected>,
@@ -57,7 +57,7 @@ impl Introspected {
     /// When it is too large, or no JSON object of which each member stands there once.
     pub fn new(
         issuer: &TrustedIssuer,
-        token: &BearerToken,
+        token: &BearerToken<'_>,
         asked_at: Timestamp,
         answer: Vec<u8>,
     ) -> Result<Self, AnswerError> {
@@ -68,7 +68,7 @@ impl Introspected {
         Ok(Self { issuer: Arc::clone(&issuer.name), token: digest_of(token), asked_at, answer })
     }
 
-    fn is_about(&self, token: &BearerToken, issuer: &TrustedIssuer) -> bool {
+    fn is_about(&self, token: &BearerToken<'_>, issuer: &TrustedIssuer) -> bool {
         self.issuer == issuer.name && self.token.as_ref() == digest_of(token).as_ref()
     }
 
@@ -123,14 +123,16 @@ pub enum AnswerError {
 }
 
 fn verify_opaque(
-    token: &BearerToken,
+    token: &BearerToken<'_>,
     issuer: &TrustedIssuer,
     rule: &Introspection,
     introspected: Option<&Introspected>,
     now: Timestamp,
 ) -> Result<VerifiedClaims, TokenError> {
-    let unavailable =
-        || TokenError::IntrospectionUnavailable { issuer: issuer.name().to_owned(), token: token.clone() };
+    let unavailable = || TokenError::IntrospectionUnavailable {
+        issuer: issuer.name().to_owned(),
+        token: token.clone().into_owned(),
+    };
     let said = introspected
         .filter(|said| said.is_about(token, issuer))
         .filter(|said| said.is_recent(rule, now))
@@ -167,6 +169,6 @@ fn object(answer: &[u8]) -> Result<Object<'_>, AnswerError> {
     }
 }
 
-fn digest_of(token: &BearerToken) -> Digest {
+fn digest_of(token: &BearerToken<'_>) -> Digest {
     digest(&SHA256, token.expose().as_bytes())
 }

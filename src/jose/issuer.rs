@@ -572,7 +572,7 @@ impl TrustedIssuers {
     /// The issuer that is asked about an opaque token: the one with whose prefix it begins; else, for what is not of the
     /// form of a JWT, the one that is asked about all others. `None` for what is verified as a JWT.
     #[must_use]
-    pub fn introspecting(&self, token: &BearerToken) -> Option<&TrustedIssuer> {
+    pub fn introspecting(&self, token: &BearerToken<'_>) -> Option<&TrustedIssuer> {
         self.introspecting.find(token.expose()).map(Arc::as_ref)
     }
 

@@ -110,7 +110,7 @@ impl ClaimSet {
 #[derive(Clone, Debug)]
 pub struct Presented {
     /// The token.
-    pub token: BearerToken,
+    pub token: BearerToken<'static>,
     /// The issuer's answer about an opaque one.
     pub introspected: Option<Introspected>,
 }
@@ -345,6 +345,6 @@ fn mac(algorithm: Hmac, secret: &[u8], message: &str) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(algorithm, secret), message.as_bytes()).as_ref().to_vec()
 }
 
-fn bearer(text: &str) -> Result<BearerToken, ClaimantError> {
-    BearerToken::new(text).ok_or(ClaimantError::TooLong { bytes: text.len() })
+fn bearer(text: &str) -> Result<BearerToken<'static>, ClaimantError> {
+    BearerToken::new(text.to_owned()).ok_or(ClaimantError::TooLong { bytes: text.len() })
 }

@@ -31,8 +31,8 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(START + millis)
 }
 
-fn token(text: &str) -> BearerToken {
-    BearerToken::new(text).unwrap()
+fn token(text: &str) -> BearerToken<'static> {
+    BearerToken::new(text.to_owned()).unwrap()
 }
 
 /// How long a question took, in milliseconds: an endpoint is left alone from its end on.

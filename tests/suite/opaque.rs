@@ -347,7 +347,7 @@ fn an_answer_about_another_token_is_none() {
     let issuers = issuers();
     let find = |iss: &str| issuers.find(iss).unwrap();
     let (acme, globex) = (find("https://idp.acme.example"), find("https://globex.example"));
-    let token = |text: &str| BearerToken::new(text).unwrap();
+    let token = |text: &str| BearerToken::new(text.to_owned()).unwrap();
     let asked = |issuer: &TrustedIssuer, text: &str, at: i64| {
         Introspected::new(
             issuer,

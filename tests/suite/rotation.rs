@@ -105,7 +105,7 @@ impl World {
         self.store.adopt(&self.bundle);
     }
 
-    fn token(&self, issuer: &str, key: usize) -> BearerToken {
+    fn token(&self, issuer: &str, key: usize) -> BearerToken<'static> {
         let issuer = self.bundle.issuers().iter().find(|known| known.name() == issuer).unwrap();
         let request = TokenRequest {
             subject: "amal".to_owned(),
@@ -117,10 +117,10 @@ impl World {
             expires_at: at(1_000_000),
             claims: Map::from_iter([("client_id".to_owned(), json!("c1")), ("jti".to_owned(), json!("t1"))]),
         };
-        BearerToken::new(&mint_for(issuer, &KEYS[key], &request).unwrap()).unwrap()
+        BearerToken::new(mint_for(issuer, &KEYS[key], &request).unwrap()).unwrap()
     }
 
-    fn answer(&self, token: &BearerToken, now: Timestamp) -> Result<(), TokenError> {
+    fn answer(&self, token: &BearerToken<'_>, now: Timestamp) -> Result<(), TokenError> {
         answer(&self.store, &self.bundle, token, now)
     }
 
@@ -135,7 +135,12 @@ impl World {
 }
 
 /// What a shell does: asks, fetches what is needed, and asks once more.
-fn answer(store: &KeyStore, bundle: &Bundle, token: &BearerToken, now: Timestamp) -> Result<(), TokenError> {
+fn answer(
+    store: &KeyStore,
+    bundle: &Bundle,
+    token: &BearerToken<'_>,
+    now: Timestamp,
+) -> Result<(), TokenError> {
     let verified = || verify(token, bundle.issuers(), &store.ring(), now).map(drop);
     let error = match verified() {
         Err(error) => error,
@@ -244,7 +249,7 @@ fn invented_key_ids_cost_one_request_in_ten_seconds() {
     let world = World::acme();
     world.server.set("/jwks", serving(&[0]));
     assert_eq!(world.slug("acme", 0, 0), "accepted");
-    let invented: Vec<BearerToken> = (1..4).map(|key| world.token("acme", key)).collect();
+    let invented: Vec<BearerToken<'static>> = (1..4).map(|key| world.token("acme", key)).collect();
     for seconds in 10..70 {
         for token in &invented {
             assert_eq!(slug(&world.answer(token, at(seconds))), "unknown_key");
@@ -506,7 +511,7 @@ fn who_does_not_fetch_does_not_wait() {
 #[test]
 fn keys_rotate_under_load_without_a_refusal() {
     let world = World::acme();
-    let tokens: Vec<BearerToken> = (0..KEYS.len()).map(|key| world.token("acme", key)).collect();
+    let tokens: Vec<BearerToken<'static>> = (0..KEYS.len()).map(|key| world.token("acme", key)).collect();
     world.server.set("/jwks", serving(&[0]));
     // The moment, and the key that signs; a thread that asks holds the lock.
     let signing = RwLock::new(Some((0, 0)));

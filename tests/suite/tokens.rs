@@ -193,7 +193,7 @@ fn a_token_larger_than_the_limit_is_refused_before_it_is_read() {
 #[test]
 fn trust_without_keys_is_our_fault_and_says_whose_keys() {
     let (issuers, _) = world();
-    let token = BearerToken::new(&vectors::accepted("cognito-user")).unwrap();
+    let token = BearerToken::new(vectors::accepted("cognito-user")).unwrap();
     let error = verify(&token, &issuers, &KeyRing::default(), vectors::now()).unwrap_err();
     assert_eq!(
         (error.slug(), error.to_string().as_str()),
@@ -208,7 +208,7 @@ fn a_further_issuer_without_keys_does_not_disable_the_first() {
     let mut keys = KeyRing::default();
     keys.insert("acme-regions", Arc::clone(all.keys_of("acme-regions", vectors::now()).unwrap()));
     let answer = |name: &str| {
-        let token = BearerToken::new(&vectors::accepted(name)).unwrap();
+        let token = BearerToken::new(vectors::accepted(name)).unwrap();
         verify(&token, &issuers, &keys, vectors::now())
     };
     let claims = answer("regions-primary").unwrap();
@@ -248,7 +248,7 @@ fn a_key_of_another_issuer_needs_no_newer_keys() {
 fn an_unknown_key_says_what_to_fetch() {
     let (issuers, mut keys) = world();
     keys.insert("acme-staff", JwkSet::from_json(br#"{"keys":[]}"#).unwrap());
-    let token = BearerToken::new(&vectors::accepted("cognito-user")).unwrap();
+    let token = BearerToken::new(vectors::accepted("cognito-user")).unwrap();
     match verify(&token, &issuers, &keys, vectors::now()) {
         Err(TokenError::UnknownKeyId { key_set, kid }) => {
             assert_eq!(key_set.as_deref(), Some("acme-staff"));
@@ -519,7 +519,7 @@ fn a_minted_token_is_one_that_its_issuer_accepts() {
             expires_at: Timestamp::from_unix_seconds(vectors::now().unix_seconds() + 3600),
             claims: Map::from_iter([("jti".to_owned(), json!("t1"))]),
         };
-        let token = BearerToken::new(&mint_for(issuer, &key, &request).unwrap()).unwrap();
+        let token = BearerToken::new(mint_for(issuer, &key, &request).unwrap()).unwrap();
         let claims = verify(&token, &issuers, &keys, vectors::now()).unwrap();
         assert_eq!((claims.issuer(), claims.subject()), (issuer.name(), "amal"));
         let has = |roles: &[String], role: &str| roles.iter().any(|has| has == role);
@@ -535,7 +535,7 @@ fn a_minted_token_is_one_that_its_issuer_accepts() {
         };
         let request =
             TokenRequest { subject: machine.to_owned(), client_id: Some(machine.to_owned()), ..request };
-        let token = BearerToken::new(&mint_for(issuer, &key, &request).unwrap()).unwrap();
+        let token = BearerToken::new(mint_for(issuer, &key, &request).unwrap()).unwrap();
         let claims = verify(&token, &issuers, &keys, vectors::now()).unwrap();
         let kind = match issuer.token_use() {
             TokenUse::Access | TokenUse::Any => PrincipalKind::Client,
@@ -616,7 +616,7 @@ fn a_mac_makes_nobody_fetch_keys() {
     for name in
         ["alg-hs256", "alg-hs512", "alg-hs256-published", "alg-hs256-modulus", "hmac-rs256", "hmac-elsewhere"]
     {
-        let token = BearerToken::new(&vectors::refused(name)).unwrap();
+        let token = BearerToken::new(vectors::refused(name)).unwrap();
         let error = verify(&token, &issuers, &KeyRing::default(), vectors::now()).unwrap_err();
         assert_eq!((error.slug(), error.need()), ("wrong_algorithm", None), "{name}");
     }

@@ -128,7 +128,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 /// The tokens of each issuer by each key.
-static TOKENS: LazyLock<Vec<Vec<BearerToken>>> = LazyLock::new(|| {
+static TOKENS: LazyLock<Vec<Vec<BearerToken<'static>>>> = LazyLock::new(|| {
     ISSUERS.iter().map(|(name, _)| (0..KEYS.len()).map(|key| WORLD.token(name, key)).collect()).collect()
 });
 
