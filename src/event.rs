@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -362,7 +363,13 @@ enum Member<'a> {
 
 impl<'a> Members<'a> {
     fn read(json: &'a str) -> Result<Self, EventError> {
-        let members: Self = serde_json::from_str(json).map_err(|error| match error.classify() {
+        let read = |names| {
+            let mut deserializer = serde_json::Deserializer::from_str(json);
+            let members = MembersSeed(names).deserialize(&mut deserializer)?;
+            deserializer.end().map(|()| members)
+        };
+        let members = read(Names::Text).or_else(|_| read(Names::Lossy));
+        let members = members.map_err(|error| match error.classify() {
             // The parser's words for wrong data quote the data, those for wrong syntax do not.
             serde_json::error::Category::Data => EventError::NotAnObject,
             serde_json::error::Category::Syntax
@@ -520,15 +527,38 @@ impl Member<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
+/// How the names of members are read. What is no text in one is rare, and to look for it takes as long as all else.
+#[derive(Clone, Copy)]
+enum Names {
+    /// As texts: a lone surrogate makes what it stands in unreadable.
+    Text,
+    /// As bytes that are looked through: a lone surrogate becomes U+FFFD.
+    Lossy,
+}
+
+impl<'de> DeserializeSeed<'de> for Names {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let LossyText(name) = match self {
+            Self::Text => deserializer.deserialize_str(LossyTextVisitor)?,
+            Self::Lossy => deserializer.deserialize_bytes(LossyTextVisitor)?,
+        };
+        Ok(name)
     }
 }
 
-struct MembersVisitor;
+struct MembersSeed(Names);
 
-impl<'de> Visitor<'de> for MembersVisitor {
+impl<'de> DeserializeSeed<'de> for MembersSeed {
+    type Value = Members<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MembersSeed {
     type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -538,9 +568,9 @@ impl<'de> Visitor<'de> for MembersVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members { known: Vec::with_capacity(16), repeated: None };
         let named = |names: &[&'static str], key: &str| names.iter().copied().find(|name| *name == key);
-        while let Some(LossyText(key)) = map.next_key()? {
+        while let Some(key) = map.next_key_seed(self.0)? {
             if let Some(name) = named(&OBJECTS, &key) {
-                members.insert(name, Member::Object(map.next_value()?));
+                members.insert(name, Member::Object(map.next_value_seed(ObjectSeed(self.0))?));
             } else if let Some(name) = named(&SINGLE, &key) {
                 let raw: &'de RawValue = map.next_value()?;
                 members.insert(name, text(raw).map_or(Member::Other(Cow::Borrowed(raw)), Member::Text));
@@ -566,8 +596,11 @@ impl<'a> Object<'a> {
     }
 
     fn values<'o>(object: Option<&'o Self>, is_named: impl Fn(&str) -> bool) -> Vec<Cow<'o, str>> {
-        let members = object.into_iter().flat_map(|object| &object.0);
-        members.filter(|(key, _)| is_named(key)).flat_map(|(_, value)| values(value)).collect()
+        let mut found = Vec::new();
+        for (_, value) in object.into_iter().flat_map(|object| &object.0).filter(|(key, _)| is_named(key)) {
+            push_values(value, &mut found);
+        }
+        found
     }
 
     fn into_owned(self) -> Object<'static> {
@@ -578,15 +611,17 @@ impl<'a> Object<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor)
+struct ObjectSeed(Names);
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed {
+    type Value = Object<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
+impl<'de> Visitor<'de> for ObjectSeed {
     type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -594,9 +629,9 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // As many as the headers of a browser.
-        let mut members = Vec::with_capacity(24);
-        while let Some(LossyText(key)) = map.next_key()? {
+        // As many as the headers of a browser, and no more than the allocator has at hand (1,032 bytes with glibc).
+        let mut members = Vec::with_capacity(20);
+        while let Some(key) = map.next_key_seed(self.0)? {
             let value: &'de RawValue = map.next_value()?;
             members.push((key, Cow::Borrowed(value)));
         }
@@ -661,27 +696,38 @@ impl<'de> Visitor<'de> for LossyTextVisitor {
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
         Ok(LossyText(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
     }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(LossyText(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(LossyText(Cow::Owned(text.to_owned())))
+    }
 }
 
 /// The text of a JSON string, without a copy where it has no escapes; `None` for any other value.
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.as_bytes().contains(&b'\\') {
-        serde_json::from_str(raw.get()).ok().map(|LossyText(text)| text)
-    } else {
-        Some(Cow::Borrowed(inner))
+    match memchr(b'\\', inner.as_bytes()) {
+        Some(_) => serde_json::from_str(raw.get()).ok().map(|LossyText(text)| text),
+        None => Some(Cow::Borrowed(inner)),
     }
 }
 
 /// The text at a path of member names below a value.
 fn text_at<'x>(raw: &'x RawValue, path: &[&str]) -> Option<Cow<'x, str>> {
     let Some((name, rest)) = path.split_first() else { return text(raw) };
-    let member = MemberNamed(name).deserialize(&mut serde_json::Deserializer::from_str(raw.get())).ok()??;
-    text_at(member, rest)
+    if !raw.get().starts_with('{') {
+        return None;
+    }
+    let read =
+        |names| MemberNamed(name, names).deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
+    text_at(read(Names::Text).or_else(|_| read(Names::Lossy)).ok()??, rest)
 }
 
 /// Finds the first member of an object that has a name; the others are skipped unread.
-struct MemberNamed<'n>(&'n str);
+struct MemberNamed<'n>(&'n str, Names);
 
 impl<'de> DeserializeSeed<'de> for MemberNamed<'_> {
     type Value = Option<&'de RawValue>;
@@ -700,7 +746,7 @@ impl<'de> Visitor<'de> for MemberNamed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(LossyText(key)) = map.next_key()? {
+        while let Some(key) = map.next_key_seed(self.1)? {
             if found.is_none() && key == self.0 {
                 found = Some(map.next_value()?);
             } else {
@@ -713,11 +759,34 @@ impl<'de> Visitor<'de> for MemberNamed<'_> {
 
 /// The text, or the texts in an array; what is no text is left out.
 fn values(raw: &RawValue) -> Vec<Cow<'_, str>> {
+    let mut found = Vec::new();
+    push_values(raw, &mut found);
+    found
+}
+
+fn push_values<'x>(raw: &'x RawValue, found: &mut Vec<Cow<'x, str>>) {
     match text(raw) {
-        Some(text) => vec![text],
-        None => serde_json::from_str::<Vec<&RawValue>>(raw.get())
-            .map(|items| items.into_iter().filter_map(text).collect())
-            .unwrap_or_default(),
+        Some(text) => found.push(text),
+        // What is no array has no texts.
+        None => drop(serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Texts(found))),
+    }
+}
+
+/// Takes the texts out of an array.
+struct Texts<'f, 'x>(&'f mut Vec<Cow<'x, str>>);
+
+impl<'de> Visitor<'de> for Texts<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while let Some(element) = array.next_element::<&'de RawValue>()? {
+            self.0.extend(text(element));
+        }
+        Ok(())
     }
 }
 

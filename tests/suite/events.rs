@@ -348,13 +348,7 @@ fn an_absent_client_certificate_is_no_empty_subject() {
 #[test]
 fn bytes_that_are_not_utf_8_spoil_only_the_text_they_stand_in() {
     let mut bytes = fixture("rest-request.json");
-    let names = Reading {
-        headers: many(&[("authorization", &[]), ("x-tag", &[]), ("host", &[])]),
-        query: many(&[("expand", &[])]),
-        cookies: many(&[("session", &[])]),
-        stage_variables: pairs(&[("backend", String::new())]),
-        ..Reading::default()
-    };
+    let names = rest_request_names();
     let clean = fixture("rest-request.json");
     let clean = reading(&AuthorizerEvent::parse(&clean).unwrap(), &names);
     let at = bytes.windows(7).position(|window| window == b"Firefox").unwrap();
@@ -362,6 +356,31 @@ fn bytes_that_are_not_utf_8_spoil_only_the_text_they_stand_in() {
     let event = AuthorizerEvent::parse(&bytes).unwrap();
     assert_eq!(reading(&event, &names), clean);
     assert!(event.header_values("user-agent").iter().any(|value| value.contains("\u{fffd}irefox")));
+}
+
+#[test]
+fn a_name_that_is_no_text_spoils_nothing_wherever_it_stands() {
+    let (clean, names) = (fixture("rest-request.json"), rest_request_names());
+    let expected = reading(&AuthorizerEvent::parse(&clean).unwrap(), &names);
+    assert!(expected.source_ip.is_some() && expected.request_id.is_some());
+    let text = String::from_utf8(clean).unwrap();
+    let objects: Vec<usize> = text.match_indices("{\n").map(|(at, _)| at + 1).collect();
+    assert!(objects.len() > 4);
+    for at in objects {
+        let spoilt = format!(r#"{}"\ud800":1,{}"#, &text[..at], &text[at..]);
+        let event = AuthorizerEvent::parse(spoilt.as_bytes()).unwrap();
+        assert_eq!(reading(&event, &names), expected, "{spoilt}");
+    }
+}
+
+fn rest_request_names() -> Reading {
+    Reading {
+        headers: many(&[("authorization", &[]), ("x-tag", &[]), ("host", &[])]),
+        query: many(&[("expand", &[])]),
+        cookies: many(&[("session", &[])]),
+        stage_variables: pairs(&[("backend", String::new())]),
+        ..Reading::default()
+    }
 }
 
 #[test]
