@@ -39,8 +39,17 @@ pub(crate) enum JsonError {
 impl<'a> Json<'a> {
     /// Reads a whole text: one value, white space around it, at most [`MAX_DEPTH`] levels, no member twice.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, JsonError> {
+        // Read as a text its strings need not be looked through one by one; what is none is read as far as it goes.
+        match std::str::from_utf8(text) {
+            Ok(text) => Self::read(serde_json::Deserializer::from_str(text)),
+            Err(_) => Self::read(serde_json::Deserializer::from_slice(text)),
+        }
+    }
+
+    fn read<R: serde_json::de::Read<'a>>(
+        mut deserializer: serde_json::Deserializer<R>,
+    ) -> Result<Self, JsonError> {
         let refusal = Cell::new(None);
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
         let seed = Reader { levels_left: MAX_DEPTH, refusal: &refusal };
         let value = seed.deserialize(&mut deserializer).and_then(|value| {
             deserializer.end()?;
@@ -159,7 +168,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Json<'de>, A::Error> {
         let inner = self.inner()?;
-        let mut members = Vec::new();
+        // As many as the claims of a token, and no more than the allocator has at hand.
+        let mut members = Vec::with_capacity(if self.levels_left == MAX_DEPTH { 18 } else { 0 });
         while let Some(name) = object.next_key_seed(MemberName)? {
             members.push((name, object.next_value_seed(inner)?));
         }

@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 /// The first reason not to believe it. [`TokenError::UnknownKeyId`], [`TokenError::KeysUnavailable`] and
 /// [`TokenError::KeysOutdated`] may pass with newer keys; no other will.
 pub fn verify(
-    token: &BearerToken,
+    token: &BearerToken<'_>,
     issuers: &TrustedIssuers,
     keys: &KeyRing,
     now: Timestamp,
@@ -766,7 +766,12 @@ pub(super) fn string<'c>(claims: &'c Object<'_>, claim: &'static str) -> Result<
 /// Whether a text can identify somebody or something, and so stand in entity ids and logs. OpenID Connect Core §2 limits
 /// `sub` to 255 characters.
 pub(crate) fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.chars().nth(255).is_none() && !text.chars().any(char::is_control)
+    let is_plain = |text: &str| text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte));
+    match text.len() {
+        0 => false,
+        1..=255 if is_plain(text) => true,
+        _ => text.chars().nth(255).is_none() && !text.chars().any(char::is_control),
+    }
 }
 
 /// A string claim that identifies somebody or something.

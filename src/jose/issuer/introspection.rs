@@ -135,8 +135,7 @@ impl Introspecting {
         let candidate = self.by_prefix.range::<str, _>(up_to_token).next_back();
         match candidate {
             Some((prefix, issuer)) if token.starts_with(prefix.as_str()) => Some(issuer),
-            _ if is_jwt_formed(token) => None,
-            _ => self.others.as_ref(),
+            _ => self.others.as_ref().filter(|_| !is_jwt_formed(token)),
         }
     }
 }
