@@ -21,8 +21,6 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MethodArn {
     text: String,
-    partition: String,
-    region: String,
     account_id: AccountId,
     api_id: ApiId,
     stage: Stage,
@@ -57,13 +55,17 @@ impl MethodArn {
     /// The partition: `aws`, `aws-cn`, `aws-us-gov` and their like.
     #[must_use]
     pub fn partition(&self) -> &str {
-        &self.partition
+        self.part(1)
     }
 
     /// The region, such as `eu-west-1`.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.region
+        self.part(3)
+    }
+
+    fn part(&self, number: usize) -> &str {
+        self.text.split(':').nth(number).unwrap_or_default()
     }
 
     /// The account that owns the API.
@@ -100,7 +102,8 @@ impl MethodArn {
     /// name it without repeating what the client wrote.
     #[must_use]
     pub fn stage_resource(&self) -> String {
-        let Self { partition, region, account_id, api_id, stage, .. } = self;
+        let Self { account_id, api_id, stage, .. } = self;
+        let (partition, region) = (self.partition(), self.region());
         format!("arn:{partition}:execute-api:{region}:{account_id}:{api_id}/{stage}/*")
     }
 }
@@ -116,9 +119,9 @@ impl FromStr for MethodArn {
         let mut parts = text.splitn(6, ':');
         let mut part = |name| parts.next().ok_or(ArnError::Incomplete { missing: name });
         expect("arn", part("`arn` prefix")?).map_err(|found| ArnError::Prefix { found })?;
-        let partition = checked(part("partition")?, is_partition, |found| ArnError::Partition { found })?;
+        checked(part("partition")?, is_partition, |found| ArnError::Partition { found })?;
         expect("execute-api", part("service")?).map_err(|found| ArnError::Service { found })?;
-        let region = checked(part("region")?, is_region, |found| ArnError::Region { found })?;
+        checked(part("region")?, is_region, |found| ArnError::Region { found })?;
         let account_id = part("account id")?.parse()?;
 
         let mut resource = part("api id")?.splitn(4, '/');
@@ -128,11 +131,12 @@ impl FromStr for MethodArn {
         let verb_or_route_key = part("verb")?;
         let target = match resource.next() {
             Some(path) => Target::Method { verb: verb_or_route_key.parse()?, path: path.to_owned() },
-            None => Target::RouteKey(checked(verb_or_route_key, is_route_key, |found| ArnError::RouteKey {
-                found,
-            })?),
+            None => {
+                checked(verb_or_route_key, is_route_key, |found| ArnError::RouteKey { found })?;
+                Target::RouteKey(verb_or_route_key.to_owned())
+            }
         };
-        Ok(Self { text: text.to_owned(), partition, region, account_id, api_id, stage, target })
+        Ok(Self { text: text.to_owned(), account_id, api_id, stage, target })
     }
 }
 
@@ -320,8 +324,8 @@ fn expect(expected: &str, found: &str) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(found.to_owned()) }
 }
 
-fn checked(text: &str, legal: fn(&str) -> bool, error: fn(String) -> ArnError) -> Result<String, ArnError> {
-    if legal(text) { Ok(text.to_owned()) } else { Err(error(text.to_owned())) }
+fn checked(text: &str, legal: fn(&str) -> bool, error: fn(String) -> ArnError) -> Result<(), ArnError> {
+    if legal(text) { Ok(()) } else { Err(error(text.to_owned())) }
 }
 
 fn is_made_of(text: &str, length: std::ops::RangeInclusive<usize>, legal: fn(u8) -> bool) -> bool {

@@ -31,7 +31,7 @@ use crate::decision::{Decision, Effect, EngineError};
 use crate::entities::{EntityError, EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
 use crate::grants::{GrantPlan, VolatileRead};
-use crate::iam::{Compiled, IamPolicy, ResourceArn};
+use crate::iam::{Compiled, IamPolicy, ResourceArn, StageWideArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
 use crate::record::facts::{RecordedPath, RequestFacts};
@@ -299,7 +299,7 @@ impl Authorizer {
         record.stage = Some(asked.stage_name.to_owned());
         record.policy_version = Some(asked.stage.version.name.clone());
         record.policy_digest = Some(asked.stage.version.digest.clone());
-        record.verb = Some(asked.verb.to_string());
+        record.verb = Some(asked.verb.as_str().to_owned());
         let noted = Noted::default();
         let question = Question { event: &event, asked: &asked, evidence, now, noted: &noted };
         let Judged { verdict, token_known, document } = match asked.api.scope {
@@ -396,7 +396,7 @@ impl Authorizer {
         let matched = self.route(event, asked, asked_path)?;
         let operation = matched.operation();
         record.action = Some(operation.name().to_owned());
-        record.route = Some(operation.template().to_string());
+        record.route = Some(operation.template().as_str().to_owned());
         let Stage { factory, engine, .. } = asked.stage;
         let prepared = asked.stage.operation(self.bundle(), operation.id()).map_err(unprepared)?;
         let PreparedOperation { entities, scope } = prepared;
@@ -490,21 +490,19 @@ impl Authorizer {
                 if let Some(message) = decision.deny_message() {
                     context.set_deny_message(message);
                 }
-                let policy = asked.resource.as_ref().map(|asked_for| {
-                    match ResourceArn::exact(asked_for.method.as_str()) {
-                        Ok(method) => IamPolicy::deny(method, asked.api.resource_policy),
-                        Err(_) => IamPolicy::deny_stage(asked_for.stage.clone()),
-                    }
+                let policy = asked.method.as_ref().map(|method| match ResourceArn::of(method) {
+                    Ok(method) => IamPolicy::deny(method, asked.api.resource_policy),
+                    Err(_) => IamPolicy::deny_stage(StageWideArn::of(method)),
                 });
                 let principal_id = safe_text(&principal_id(claims));
                 Ok(Verdict::Deny(Answer { principal_id, policy, context, usage_identifier_key: None }))
             }
             Effect::Allow => {
                 // A method that cannot be named exactly is refused: a shortened or widened name would allow others.
-                let policy = match &asked.resource {
+                let policy = match &asked.method {
                     None => None,
-                    Some(asked_for) => {
-                        let method = ResourceArn::exact(asked_for.method.as_str())
+                    Some(method) => {
+                        let method = ResourceArn::of(method)
                             .map_err(|error| Rejection::deny("unnameable_method", error.to_string()))?;
                         Some(IamPolicy::allow(method, asked.api.resource_policy))
                     }
@@ -623,12 +621,15 @@ fn refuse_kept_for_more(
 fn http_facts(event: &AuthorizerEvent<'_>, factory: &EntityFactory, now: Timestamp) -> HttpFacts {
     let shape = factory.http_shape();
     HttpFacts {
-        source_ip: event.source_ip().filter(|_| shape.source_ip).and_then(|address| address.parse().ok()),
+        source_ip: match shape.source_ip {
+            true => event.source_ip().and_then(|address| address.parse().ok()),
+            false => None,
+        },
         time: shape.time.then_some(now),
-        client_cert_subject: event
-            .client_cert_subject()
-            .filter(|_| shape.client_cert_subject)
-            .map(Cow::into_owned),
+        client_cert_subject: match shape.client_cert_subject {
+            true => event.client_cert_subject().map(Cow::into_owned),
+            false => None,
+        },
         headers: facts(&shape.headers, |name| event.header(name)),
         query: facts(&shape.query, |name| event.query(name)),
         stage_variables: facts(&shape.stage_variables, |name| event.stage_variable(name)),
@@ -661,7 +662,7 @@ fn reject(
 ) -> Verdict {
     record.set_outcome(rejection.outcome, rejection.reason);
     record.detail = Some(rejection.detail.clone());
-    let policy = asked.resource.as_ref().map(|asked_for| IamPolicy::deny_stage(asked_for.stage.clone()));
+    let policy = asked.stage_wide().map(IamPolicy::deny_stage);
     match rejection.outcome {
         Outcome::Deny => Verdict::Deny(Answer {
             principal_id: rejection.principal_id.unwrap_or_else(|| "anonymous".to_owned()),

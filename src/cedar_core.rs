@@ -92,34 +92,47 @@ impl Value {
 #[derive(Clone)]
 pub(crate) struct Node(Arc<NodeParts>);
 
+type LazyEntity = LazyLock<Arc<ast::Entity>, Box<dyn FnOnce() -> Arc<ast::Entity> + Send>>;
+
 struct NodeParts {
     uid: cedar::EntityUid,
     ancestors: Vec<cedar::EntityUid>,
-    core: Arc<ast::Entity>,
+    core: LazyEntity,
     public: OnceLock<cedar::Entity>,
 }
 
 impl Node {
-    /// An entity with its attributes, and everything it is in: the whole closure.
-    pub(crate) fn new<'n>(
+    /// An entity with its attributes, and everything it is in: the whole closure, where an entity may stand twice. Its
+    /// attributes are made when it is first put into a store or shown: policies without conditions ask for none.
+    pub(crate) fn new<A>(
         uid: cedar::EntityUid,
-        attributes: impl IntoIterator<Item = (&'n str, Value)>,
-        ancestors: HashSet<cedar::EntityUid>,
-    ) -> Self {
-        let attributes = attributes.into_iter().map(|(name, Value(value))| (name.into(), value.into()));
-        let parents = ancestors.iter().cloned().map(ast::EntityUID::from).collect();
-        let entity = ast::Entity::new_with_attr_partial_value(
-            uid.clone().into(),
-            attributes,
-            HashSet::new(),
-            parents,
-            [],
-        );
-        Self::of(uid, ancestors.into_iter().collect(), entity)
+        attributes: impl FnOnce() -> A + Send + 'static,
+        within: impl IntoIterator<Item = cedar::EntityUid>,
+    ) -> Self
+    where
+        A: IntoIterator<Item = (&'static str, Value)>,
+    {
+        let mut ancestors: Vec<cedar::EntityUid> = within.into_iter().collect();
+        ancestors.sort_unstable();
+        ancestors.dedup();
+        let of = (uid.clone(), ancestors.clone());
+        let make = move || {
+            let (uid, ancestors) = of;
+            let attributes = attributes().into_iter().map(|(name, Value(value))| (name.into(), value.into()));
+            let parents = ancestors.into_iter().map(ast::EntityUID::from).collect();
+            Arc::new(ast::Entity::new_with_attr_partial_value(
+                uid.into(),
+                attributes,
+                HashSet::new(),
+                parents,
+                [],
+            ))
+        };
+        Self::of(uid, ancestors, LazyLock::new(Box::new(make)))
     }
 
-    fn of(uid: cedar::EntityUid, ancestors: Vec<cedar::EntityUid>, core: ast::Entity) -> Self {
-        Self(Arc::new(NodeParts { uid, ancestors, core: Arc::new(core), public: OnceLock::new() }))
+    fn of(uid: cedar::EntityUid, ancestors: Vec<cedar::EntityUid>, core: LazyEntity) -> Self {
+        Self(Arc::new(NodeParts { uid, ancestors, core, public: OnceLock::new() }))
     }
 
     /// The entity as the public interface has it; made when it is first asked for.
@@ -148,7 +161,8 @@ impl From<cedar::Entity> for Node {
     fn from(entity: cedar::Entity) -> Self {
         let core: &ast::Entity = entity.as_ref();
         let ancestors = core.ancestors().cloned().map(cedar::EntityUid::from).collect();
-        let node = Self::of(entity.uid(), ancestors, core.clone());
+        let core = Arc::new(core.clone());
+        let node = Self::of(entity.uid(), ancestors, LazyLock::new(Box::new(move || core)));
         let _ = node.0.public.set(entity);
         node
     }
@@ -288,7 +302,8 @@ mod tests {
         for (core, public) in pairs {
             let uid: cedar::EntityUid = "User::\"a\"".parse().unwrap();
             let group: cedar::EntityUid = "Group::\"g\"".parse().unwrap();
-            let ours = Node::new(uid.clone(), [("x", core.clone())], HashSet::from([group.clone()]));
+            let value = core.clone();
+            let ours = Node::new(uid.clone(), || [("x", value)], [group.clone(), group.clone()]);
             let theirs = cedar::Entity::new(
                 uid.clone(),
                 std::collections::HashMap::from([("x".to_owned(), public.clone())]),

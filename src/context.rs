@@ -101,10 +101,16 @@ impl AuthorizerContext {
 impl ContextValue {
     fn scalar(&self) -> Self {
         match self {
-            Self::List(items) => Self::String(serde_json::Value::from(items.as_slice()).to_string()),
+            Self::List(items) => Self::String(json_array(items)),
             Self::String(_) | Self::Number(_) | Self::Bool(_) => self.clone(),
         }
     }
+}
+
+/// A JSON array of texts, as a text.
+fn json_array(items: &[String]) -> String {
+    // Texts can always be written; were they not, none would be named.
+    serde_json::to_string(items).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// As a JSON object, lists as arrays.

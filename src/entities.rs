@@ -7,10 +7,9 @@
 
 pub mod facts;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy as cedar;
 
@@ -24,14 +23,21 @@ use crate::time::Timestamp;
 /// Builds entities for one policy version. Made once a version; each role's entities are made once too.
 #[derive(Debug)]
 pub struct EntityFactory {
-    user: cedar::EntityTypeName,
-    client: cedar::EntityTypeName,
+    user: PrincipalType,
+    client: PrincipalType,
     tenant: cedar::EntityTypeName,
     role: cedar::EntityTypeName,
     vocabulary: Vocabulary,
     roles: Roles,
     /// By role, where it was asked for: the role and all that it includes.
     closures: Vec<OnceLock<Box<[cedar::EntityUid]>>>,
+}
+
+/// What principals of one kind are, by the schema.
+#[derive(Debug)]
+struct PrincipalType {
+    name: cedar::EntityTypeName,
+    shape: Arc<PrincipalShape>,
 }
 
 /// The entity of a caller, with everything it is in; made by [`EntityFactory::principal`]. A clone shares it.
@@ -116,7 +122,13 @@ impl Principal {
 /// Its name, as Cedar writes it: `User::"acme-staff|4711"`.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.uid().fmt(f)
+        let id = self.uid().id().unescaped();
+        // Cedar looks at each character by itself, and of most ids none has to be escaped.
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\'' | b'\\');
+        match id.bytes().all(is_plain) {
+            true => write!(f, "{}::\"{id}\"", self.uid().type_name()),
+            false => self.uid().fmt(f),
+        }
     }
 }
 
@@ -137,8 +149,8 @@ impl EntityFactory {
         let mut closures = Vec::new();
         closures.resize_with(roles.len(), OnceLock::new);
         Ok(Self {
-            user: type_name("User")?,
-            client: type_name("Client")?,
+            user: PrincipalType::new("User", &vocabulary.user)?,
+            client: PrincipalType::new("Client", &vocabulary.client)?,
             tenant: type_name("Tenant")?,
             role: type_name("Role")?,
             vocabulary: vocabulary.clone(),
@@ -152,15 +164,25 @@ impl EntityFactory {
     /// # Errors
     /// [`EntityError`] where the token's claims do not fit the schema.
     pub fn principal(&self, claims: &VerifiedClaims) -> Result<Principal, EntityError> {
-        let (kind, shape) = match claims.kind() {
-            PrincipalKind::User => (&self.user, &self.vocabulary.user),
-            PrincipalKind::Client => (&self.client, &self.vocabulary.client),
+        self.principal_of(&Arc::new(claims.clone()))
+    }
+
+    /// The same of claims that others have too.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub fn principal_of(&self, claims: &Arc<VerifiedClaims>) -> Result<Principal, EntityError> {
+        let PrincipalType { name, shape } = match claims.kind() {
+            PrincipalKind::User => &self.user,
+            PrincipalKind::Client => &self.client,
         };
         let roles = claims.roles().iter().filter_map(|role| self.closure(role)).flatten().cloned();
         let tenant = claims.tenant().map(|tenant| uid(&self.tenant, tenant));
-        let attributes = principal_attributes(claims, shape)?;
-        let uid = uid(kind, &principal_id(claims));
-        Ok(Principal(Node::new(uid, attributes, roles.chain(tenant).collect())))
+        let declared = declared_claims(claims, shape)?;
+        let uid = uid(name, &principal_id(claims));
+        let (claims, shape) = (Arc::clone(claims), Arc::clone(shape));
+        let attributes = move || principal_attributes(&claims, &shape, declared);
+        Ok(Principal(Node::new(uid, attributes, roles.chain(tenant))))
     }
 
     /// A role and all that it includes; `None` for one that does not exist.
@@ -173,7 +195,7 @@ impl EntityFactory {
     /// The types of those who ask.
     #[must_use]
     pub fn principal_types(&self) -> [cedar::EntityTypeName; 2] {
-        [self.user.clone(), self.client.clone()]
+        [self.user.name.clone(), self.client.name.clone()]
     }
 
     /// Puts a request together.
@@ -234,6 +256,12 @@ impl EntityFactory {
     }
 }
 
+impl PrincipalType {
+    fn new(name: &str, shape: &PrincipalShape) -> Result<Self, EntityError> {
+        Ok(Self { name: type_name(name)?, shape: Arc::new(shape.clone()) })
+    }
+}
+
 impl OperationEntities {
     /// The entities of an operation in an API's stage; the action's groups come from the schema.
     ///
@@ -264,21 +292,20 @@ impl OperationEntities {
     ) -> Result<Self, EntityError> {
         let kind = type_name("Action")?;
         let action = uid(&kind, operation.name());
-        let groups: HashSet<cedar::EntityUid> = groups.into_iter().map(|group| uid(&kind, group)).collect();
+        let groups = groups.into_iter().map(|group| uid(&kind, group));
         let (path, tag) = (type_name("Path")?, type_name("Tag")?);
-        let parents = operation
-            .path_ancestors()
-            .iter()
-            .map(|prefix| uid(&path, prefix))
-            .chain(operation.tags().iter().map(|name| uid(&tag, name)))
-            .collect();
+        let prefixes = operation.path_ancestors();
+        let tags = operation.tags().iter().map(|name| uid(&tag, name));
+        let parents = prefixes.iter().map(|prefix| uid(&path, prefix)).chain(tags);
         let template = operation.template().to_string();
-        let attributes = [("api", api), ("stage", stage), ("template", template.as_str())]
+        let route = uid(&type_name("Route")?, &template);
+        let attributes: Vec<_> = [("api", api), ("stage", stage), ("template", template.as_str())]
             .into_iter()
             .filter(|(name, _)| vocabulary.route.contains(*name))
-            .map(|(name, value)| (name, Value::string(value)));
-        let route = uid(&type_name("Route")?, &template);
-        let nodes = [Node::new(action.clone(), [], groups), Node::new(route.clone(), attributes, parents)];
+            .map(|(name, value)| (name, Value::string(value)))
+            .collect();
+        let nodes =
+            [Node::new(action.clone(), Vec::new, groups), Node::new(route.clone(), || attributes, parents)];
         let store = cedar_core::store(&nodes).map_err(cedar_error)?;
         Ok(Self { action, route, store })
     }
@@ -312,48 +339,59 @@ pub fn principal_id(claims: &VerifiedClaims) -> String {
         PrincipalKind::Client => claims.client_id().unwrap_or(claims.subject()),
     };
     match claims.directory() {
-        None => format!("{}|{id}", claims.issuer()),
-        Some(directory) => format!("{}|{directory}|{id}", claims.issuer()),
+        None => [claims.issuer(), id].join("|"),
+        Some(directory) => [claims.issuer(), directory, id].join("|"),
     }
+}
+
+/// The claims that the schema declares and the token has, each of its declared type; `None` where it declares none.
+fn declared_claims(
+    claims: &VerifiedClaims,
+    shape: &PrincipalShape,
+) -> Result<Option<Vec<(String, ClaimValue)>>, EntityError> {
+    let Some(declared) = &shape.claims else { return Ok(None) };
+    let mut fields = Vec::with_capacity(declared.len());
+    for (name, claim) in declared {
+        match claims.claims().find(|(given, _)| given == name) {
+            Some((_, value)) => fields.push((name.clone(), coerced(name, claim.kind, value)?)),
+            None if claim.required => return Err(EntityError::MissingClaim { claim: name.clone() }),
+            None => {}
+        }
+    }
+    Ok(Some(fields))
 }
 
 fn principal_attributes(
     claims: &VerifiedClaims,
     shape: &PrincipalShape,
-) -> Result<Vec<(&'static str, Value)>, EntityError> {
+    declared: Option<Vec<(String, ClaimValue)>>,
+) -> Vec<(&'static str, Value)> {
     let mut attributes = Vec::with_capacity(7);
-    let mut declared = |name: &'static str, value: &dyn Fn() -> Option<Value>| {
+    let mut set = |name: &'static str, value: &dyn Fn() -> Option<Value>| {
         if shape.attributes.contains(name) {
             attributes.extend(value().map(|value| (name, value)));
         }
     };
-    declared("sub", &|| Some(Value::string(claims.subject())));
-    declared("issuer", &|| Some(Value::string(claims.issuer())));
-    declared("client_id", &|| claims.client_id().map(Value::string));
-    declared("scopes", &|| Some(Value::strings(claims.scopes())));
-    declared("email", &|| claims.email().map(Value::string));
-    declared("email_verified", &|| claims.email_verified().map(Value::boolean));
-    if let Some(declared) = &shape.claims {
-        let mut fields = Vec::with_capacity(declared.len());
-        for (name, claim) in declared {
-            match claims.claims().find(|(given, _)| given == name) {
-                Some((_, value)) => fields.push((name.as_str(), claim_value(name, claim.kind, value)?)),
-                None if claim.required => return Err(EntityError::MissingClaim { claim: name.clone() }),
-                None => {}
-            }
-        }
+    set("sub", &|| Some(Value::string(claims.subject())));
+    set("issuer", &|| Some(Value::string(claims.issuer())));
+    set("client_id", &|| claims.client_id().map(Value::string));
+    set("scopes", &|| Some(Value::strings(claims.scopes())));
+    set("email", &|| claims.email().map(Value::string));
+    set("email_verified", &|| claims.email_verified().map(Value::boolean));
+    if let Some(declared) = declared {
+        let fields = declared.iter().map(|(name, value)| (name.as_str(), claim_value(value)));
         attributes.push(("claims", Value::record(fields)));
     }
-    Ok(attributes)
+    attributes
 }
 
-fn claim_value(name: &str, kind: ClaimKind, value: &ClaimValue) -> Result<Value, EntityError> {
-    Ok(match coerced(name, kind, value)? {
-        ClaimValue::String(text) => Value::string(&text),
-        ClaimValue::Long(number) => Value::long(number),
-        ClaimValue::Bool(truth) => Value::boolean(truth),
-        ClaimValue::Set(items) => Value::strings(&items),
-    })
+fn claim_value(value: &ClaimValue) -> Value {
+    match value {
+        ClaimValue::String(text) => Value::string(text),
+        ClaimValue::Long(number) => Value::long(*number),
+        ClaimValue::Bool(truth) => Value::boolean(*truth),
+        ClaimValue::Set(items) => Value::strings(items),
+    }
 }
 
 /// The claim as a value of its declared type.

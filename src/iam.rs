@@ -48,6 +48,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::arn::MethodArn;
 use crate::bundle::deployment::ResourcePolicy;
 use crate::decision::Effect;
 use crate::time::Timestamp;
@@ -78,6 +79,14 @@ impl ResourceArn {
             return Err(IamError::NotAMethodArn);
         }
         literal(arn).map(|arn| Self(arn.to_owned()))
+    }
+
+    /// The method or route that was asked for.
+    ///
+    /// # Errors
+    /// An ARN that is too long or would be read as a pattern: its path is the client's.
+    pub fn of(arn: &MethodArn) -> Result<Self, IamError> {
+        literal(arn.as_str()).map(|arn| Self(arn.to_owned()))
     }
 
     /// All of one stage: the resource of a refusal that must not repeat what the client sent. It can be denied only.
@@ -118,6 +127,12 @@ impl fmt::Display for ResourceArn {
 pub struct StageWideArn(String);
 
 impl StageWideArn {
+    /// The stage of a method: checked parts alone, which hold nothing that a policy reads as a pattern.
+    #[must_use]
+    pub fn of(method: &MethodArn) -> Self {
+        Self(method.stage_resource())
+    }
+
     /// The ARN's text, with the `*` at its end.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -133,6 +148,14 @@ impl StageWideArn {
 
 /// A policy is no place for text that means more than it says.
 fn literal(arn: &str) -> Result<&str, IamError> {
+    // Looks at every byte and branches at none; what it is in doubt about is looked at again below.
+    let is_doubtful =
+        |byte: u8| !(0x20..0x7f).contains(&byte) | (byte == b'*') | (byte == b'?') | (byte == b'$');
+    if arn.len() <= ResourceArn::MAX_CHARS
+        && !arn.bytes().fold(false, |doubtful, byte| doubtful | is_doubtful(byte))
+    {
+        return Ok(arn);
+    }
     let chars = arn.chars().count();
     if chars > ResourceArn::MAX_CHARS {
         return Err(IamError::TooLong { chars });

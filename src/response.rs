@@ -186,8 +186,10 @@ fn appsync(is_authorized: bool, context: &AuthorizerContext) -> Reply {
 }
 
 fn json(response: &impl Serialize) -> Reply {
-    match serde_json::to_vec(response) {
-        Ok(json) => Reply::Json(json),
+    // What most answers have room in, and no more than the allocator has at hand.
+    let mut json = Vec::with_capacity(1_000);
+    match serde_json::to_writer(&mut json, response) {
+        Ok(()) => Reply::Json(json),
         Err(error) => fault(&format!("the answer cannot be written: {error}")),
     }
 }

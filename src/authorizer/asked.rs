@@ -6,7 +6,7 @@ use crate::arn::{ArnError, MethodArn, Target, Verb};
 use crate::bundle::BundleFacts;
 use crate::bundle::deployment::{Api, ApiKind};
 use crate::event::{AuthorizerEvent, EventKind};
-use crate::iam::{ResourceArn, StageWideArn};
+use crate::iam::StageWideArn;
 use crate::path::{RequestPath, reconcile};
 
 use super::rejection::Rejection;
@@ -19,23 +19,19 @@ pub(super) struct Asked<'a> {
     pub(super) stage_name: &'a str,
     pub(super) verb: Verb,
     path: PathText,
-    /// `None` for AppSync, whose answers name no resource.
-    pub(super) resource: Option<AskedResource>,
+    /// The method as it was asked for; `None` for AppSync, whose answers name no resource.
+    pub(super) method: Option<MethodArn>,
 }
 
-/// What a document about the asked method names.
-pub(super) struct AskedResource {
-    /// The method's own ARN, as it was asked.
-    pub(super) method: MethodArn,
-    /// The stage as a whole, from checked parts alone: the resource of a refusal.
-    pub(super) stage: StageWideArn,
-}
-
-/// The asked path: text from outside that still has to be brought into its normal form, or a fixed name.
+/// The asked path, without its leading slash: text from outside that still has to be brought into its normal form, or a
+/// fixed name.
+#[derive(Clone, Copy)]
 enum PathText {
-    /// The ARN's path, without its leading slash.
-    Asked(String),
-    /// A WebSocket's `$connect`, which has no path.
+    /// The ARN's.
+    OfArn,
+    /// The one of an AppSync API.
+    GraphQl,
+    /// A WebSocket's `$connect`, which has none.
     Connect,
 }
 
@@ -59,9 +55,7 @@ impl<'a> Asked<'a> {
         let api = api(bundle, event.kind(), arn.account_id().as_str(), arn.api_id().as_str())?;
         let (stage_name, stage) = stage(stages, api, arn.stage().as_str())?;
         let (verb, path) = match (arn.target(), api.kind) {
-            (Target::Method { verb, path }, ApiKind::Rest | ApiKind::Http) => {
-                (verb.clone(), PathText::Asked(path.clone()))
-            }
+            (Target::Method { verb, .. }, ApiKind::Rest | ApiKind::Http) => (verb.clone(), PathText::OfArn),
             (Target::RouteKey(key), ApiKind::WebSocket) if key == "$connect" => {
                 (verb("GET")?, PathText::Connect)
             }
@@ -72,16 +66,7 @@ impl<'a> Asked<'a> {
                 )));
             }
         };
-        let stage_wide = ResourceArn::stage_wide(
-            arn.partition(),
-            arn.region(),
-            arn.account_id().as_str(),
-            arn.api_id().as_str(),
-            arn.stage().as_str(),
-        )
-        .map_err(|error| malformed(error.to_string()))?;
-        let resource = Some(AskedResource { method: arn, stage: stage_wide });
-        Ok(Self { api, stage, stage_name, verb, path, resource })
+        Ok(Self { api, stage, stage_name, verb, path, method: Some(arn) })
     }
 
     /// AppSync names no method: its requests are what its one HTTP operation is, `POST /graphql`.
@@ -94,13 +79,25 @@ impl<'a> Asked<'a> {
         let id = event.api_id().unwrap_or_default();
         let api = api(bundle, event.kind(), &account, &id)?;
         let (stage_name, stage) = stage(stages, api, Api::APPSYNC_STAGE)?;
-        let path = PathText::Asked("graphql".to_owned());
-        Ok(Self { api, stage, stage_name, verb: verb("POST")?, path, resource: None })
+        let (verb, path) = (verb("POST")?, PathText::GraphQl);
+        Ok(Self { api, stage, stage_name, verb, path, method: None })
+    }
+
+    /// The stage as a whole: the resource of a refusal, which repeats nothing that the client wrote.
+    pub(super) fn stage_wide(&self) -> Option<StageWideArn> {
+        self.method.as_ref().map(StageWideArn::of)
     }
 
     /// The path in its normal form; `None` for a WebSocket's `$connect`, which has none.
     pub(super) fn normal_path(&self, event: &AuthorizerEvent<'_>) -> Result<Option<RequestPath>, Rejection> {
-        let PathText::Asked(text) = &self.path else { return Ok(None) };
+        let text = match (self.path, self.method.as_ref().map(MethodArn::target)) {
+            (PathText::OfArn, Some(Target::Method { path, .. })) => path,
+            (PathText::GraphQl, _) => "graphql",
+            (PathText::Connect, _) => return Ok(None),
+            (PathText::OfArn, Some(Target::RouteKey(_)) | None) => {
+                return Err(Rejection::fault("internal", "the asked method has no path".to_owned()));
+            }
+        };
         let encoding = self.api.kind.path_encoding();
         // The path of an HTTP API's event begins with the stage, unless it is `$default`.
         let base_paths: Cow<'_, [String]> = match self.api.kind {

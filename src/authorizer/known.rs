@@ -14,24 +14,35 @@
 //! | another bundle: other issuers, revocations, rules | another [`Authorizer`](super::Authorizer), which knows nothing yet |
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
 use super::Evidence;
+use super::whole::Document;
 use crate::credential::BearerToken;
 use crate::entities::{EntityError, EntityFactory, Principal};
+use crate::iam::StageWideArn;
 use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify_token};
 use crate::time::Timestamp;
 
-/// How many tokens share a lock, and among how many the one is chosen that makes room.
+/// Among how many tokens the one is chosen that makes room.
 const WAYS: usize = 8;
 
-/// The tokens that were verified a moment ago, at most so many. They stand in sets of [`WAYS`], each under a lock of its
-/// own that is held for a look and never while a token is verified; where a token stands is a matter of its digest.
+/// The tokens that were verified a moment ago, at most so many. They stand in sets of [`WAYS`]; where a token stands is a
+/// matter of its digest. To look one up takes no lock, and to add one puts a new set in the place of the old.
 pub(super) struct KnownTokens {
-    sets: Box<[Mutex<Vec<KnownToken>>]>,
+    sets: Box<[TokenSet]>,
     ways: usize,
+}
+
+#[derive(Default)]
+struct TokenSet {
+    tokens: ArcSwapOption<Vec<Arc<KnownToken>>>,
+    /// How often one of them was asked for.
+    asked: AtomicU64,
 }
 
 /// The claims of a token that is believed.
@@ -47,6 +58,7 @@ pub(super) struct Believed {
 #[derive(Default)]
 pub(super) struct Made {
     principal: OnceLock<(Arc<EntityFactory>, Result<Principal, EntityError>)>,
+    document: OnceLock<(StageWideArn, Arc<Document>)>,
 }
 
 impl Made {
@@ -54,11 +66,21 @@ impl Made {
     /// that first asked; other versions have other roles.
     pub(super) fn principal(
         &self,
-        claims: &VerifiedClaims,
+        claims: &Arc<VerifiedClaims>,
         factory: &Arc<EntityFactory>,
     ) -> Result<Principal, EntityError> {
-        let (of, principal) = self.principal.get_or_init(|| (Arc::clone(factory), factory.principal(claims)));
-        if Arc::ptr_eq(of, factory) { principal.clone() } else { factory.principal(claims) }
+        let make = || factory.principal_of(claims);
+        let (of, principal) = self.principal.get_or_init(|| (Arc::clone(factory), make()));
+        if Arc::ptr_eq(of, factory) { principal.clone() } else { make() }
+    }
+
+    /// The document of the caller for a stage, where it was [kept](Self::keep_document): for the stage that first asked.
+    pub(super) fn document(&self, stage: &StageWideArn) -> Option<&Arc<Document>> {
+        self.document.get().filter(|(of, _)| of == stage).map(|(_, document)| document)
+    }
+
+    pub(super) fn keep_document(&self, stage: &StageWideArn, document: &Arc<Document>) {
+        let _ = self.document.set((stage.clone(), Arc::clone(document)));
     }
 }
 
@@ -66,6 +88,8 @@ impl Made {
 type TokenDigest = [u8; SHA256_OUTPUT_LEN];
 
 struct KnownToken {
+    /// The number of the last question for it, among those of its set.
+    asked: AtomicU64,
     digest: TokenDigest,
     claims: Arc<VerifiedClaims>,
     made: Arc<Made>,
@@ -80,7 +104,7 @@ impl KnownTokens {
     pub(super) fn new(capacity: usize) -> Self {
         let ways = WAYS.min(capacity);
         let sets = capacity.checked_div(ways).unwrap_or(0);
-        Self { sets: (0..sets).map(|_| Mutex::default()).collect(), ways }
+        Self { sets: (0..sets).map(|_| TokenSet::default()).collect(), ways }
     }
 
     /// What [`verify_token`] says.
@@ -89,7 +113,7 @@ impl KnownTokens {
     /// As [`verify_token`], which is asked anew each time where a token is not believed.
     pub(super) fn verify(
         &self,
-        token: &BearerToken,
+        token: &BearerToken<'_>,
         issuers: &TrustedIssuers,
         evidence: Evidence<'_>,
         now: Timestamp,
@@ -108,7 +132,7 @@ impl KnownTokens {
     }
 
     /// `None` where nothing is remembered anyway.
-    fn digest(&self, token: &BearerToken) -> Option<TokenDigest> {
+    fn digest(&self, token: &BearerToken<'_>) -> Option<TokenDigest> {
         (self.ways > 0).then(|| digest(&SHA256, token.expose().as_bytes()).as_ref().try_into().ok())?
     }
 
@@ -118,13 +142,14 @@ impl KnownTokens {
         keys: &KeyRing,
         now: Timestamp,
     ) -> Option<(Arc<VerifiedClaims>, Arc<Made>)> {
-        let mut set = self.set_of(digest)?;
-        let place = set.iter().position(|known| known.digest == *digest)?;
-        let known = set.get(place).filter(|known| known.holds(keys, now))?;
-        let found = (Arc::clone(&known.claims), Arc::clone(&known.made));
-        // The front is for what was asked last.
-        set.get_mut(..=place)?.rotate_right(1);
-        Some(found)
+        let set = self.set_of(digest)?;
+        let tokens = set.tokens.load();
+        let known = tokens.as_ref()?.iter().find(|known| known.digest == *digest)?;
+        if !known.holds(keys, now) {
+            return None;
+        }
+        known.asked.store(set.next_number(), Ordering::Relaxed);
+        Some((Arc::clone(&known.claims), Arc::clone(&known.made)))
     }
 
     fn remember(
@@ -141,22 +166,38 @@ impl KnownTokens {
                 Some(keys) => Some(Arc::downgrade(keys)),
             },
         };
-        let Some(mut set) = self.set_of(&digest) else { return };
+        let Some(set) = self.set_of(&digest) else { return };
+        let known = Arc::new(KnownToken {
+            asked: AtomicU64::new(set.next_number()),
+            digest,
+            claims: Arc::clone(claims),
+            made: Arc::clone(made),
+            signed_by,
+            verified_at: now,
+        });
         // Room is made by what is over, and then by what was not asked for the longest.
-        set.retain(|known| known.digest != digest && !known.is_over(now));
-        set.truncate(self.ways.saturating_sub(1));
-        let (claims, made) = (Arc::clone(claims), Arc::clone(made));
-        let known = KnownToken { digest, claims, made, signed_by, verified_at: now };
-        set.insert(0, known);
+        set.tokens.rcu(|tokens| {
+            let stays = |other: &&Arc<KnownToken>| other.digest != digest && !other.is_over(now);
+            let mut kept: Vec<_> =
+                tokens.iter().flat_map(|tokens| tokens.iter()).filter(stays).cloned().collect();
+            kept.sort_unstable_by_key(|other| std::cmp::Reverse(other.asked.load(Ordering::Relaxed)));
+            kept.truncate(self.ways.saturating_sub(1));
+            kept.push(Arc::clone(&known));
+            Some(Arc::new(kept))
+        });
     }
 
     /// The tokens among which one with this digest stands; `None` where nothing is remembered.
-    fn set_of(&self, digest: &TokenDigest) -> Option<MutexGuard<'_, Vec<KnownToken>>> {
+    fn set_of(&self, digest: &TokenDigest) -> Option<&TokenSet> {
         let number = u64::from_be_bytes(*digest.first_chunk()?);
         let index = number.checked_rem(u64::try_from(self.sets.len()).ok()?)?;
-        let set = self.sets.get(usize::try_from(index).ok()?)?;
-        // Whatever panicked with this lock, an entry is whole, and it is checked before it is used.
-        Some(set.lock().unwrap_or_else(PoisonError::into_inner))
+        self.sets.get(usize::try_from(index).ok()?)
+    }
+}
+
+impl TokenSet {
+    fn next_number(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -260,7 +301,7 @@ mod tests {
             ring
         }
 
-        fn ask(&self, known: &KnownTokens, token: &BearerToken, keys: &KeyRing, now: i64) -> Asked {
+        fn ask(&self, known: &KnownTokens, token: &BearerToken<'_>, keys: &KeyRing, now: i64) -> Asked {
             match known.verify(token, &self.issuers, Evidence { keys, introspected: None }, at(now)) {
                 Ok(believed) if believed.known => Asked::Known,
                 Ok(_) => Asked::Verified,
@@ -284,18 +325,18 @@ mod tests {
         }
 
         /// A token that is valid a minute before and after [`NOW`], and the issuer's leeway.
-        fn token(&self, subject: &str) -> BearerToken {
+        fn token(&self, subject: &str) -> BearerToken<'static> {
             self.token_with(subject, &json!({ "nbf": NOW / 1_000 - 60, "exp": NOW / 1_000 + 60 }))
         }
 
-        fn token_with(&self, subject: &str, further: &Value) -> BearerToken {
+        fn token_with(&self, subject: &str, further: &Value) -> BearerToken<'static> {
             let mut claims = json!({ "iss": self.iss, "aud": "orders", "sub": subject, "jti": "t-1" });
             claims.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
             let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.kid });
             let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
             let signed = format!("{}.{}", part(&header), part(&claims));
             let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes()));
-            BearerToken::new(&format!("{signed}.{signature}")).unwrap()
+            BearerToken::new(format!("{signed}.{signature}")).unwrap()
         }
     }
 
@@ -414,12 +455,13 @@ mod tests {
     fn so_many_are_remembered_and_no_more() {
         let world = World::new();
         let ring = world.ring();
-        let tokens: Vec<BearerToken> = (0..100).map(|n| world.acme.token(&n.to_string())).collect();
+        let tokens: Vec<BearerToken<'static>> = (0..100).map(|n| world.acme.token(&n.to_string())).collect();
         for capacity in [0, 1, 2, 7, 8, 9, 20, 64] {
             let known = KnownTokens::new(capacity);
             for token in tokens.iter().chain(&tokens) {
                 assert!(matches!(world.ask(&known, token, &ring, NOW), Asked::Verified | Asked::Known));
-                let held: usize = known.sets.iter().map(|set| set.lock().unwrap().len()).sum();
+                let held: usize =
+                    known.sets.iter().filter_map(|set| Some(set.tokens.load_full()?.len())).sum();
                 assert!(held <= capacity, "{held} of {capacity}");
             }
             let last = world.ask(&known, tokens.last().unwrap(), &ring, NOW);

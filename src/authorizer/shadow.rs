@@ -61,7 +61,7 @@ impl Authorizer {
         let id = matched.operation().id();
         let operation = stage.operation(facts, id).map_err(|error| error.to_string())?;
         let scope = shadow.scope(id, operation).map_err(|error| error.to_string())?;
-        let principal = shadow.factory.principal(&question.claims).map_err(|error| error.to_string())?;
+        let principal = shadow.factory.principal_of(&question.claims).map_err(|error| error.to_string())?;
         let path = question.path.as_ref().map_or("", RequestPath::as_str);
         let request =
             || shadow.factory.request(&principal, &operation.entities, &matched, path, &question.facts);

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use super::known::Believed;
 use super::rejection::Rejection;
 use super::{Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal};
+use crate::arn::MethodArn;
 use crate::bundle::BundleFacts;
 use crate::bundle::deployment::Api;
 use crate::context::contract::safe_text;
@@ -40,7 +41,7 @@ use crate::response::{Answer, Verdict};
 use crate::route::{Operation, OperationId};
 use crate::time::Timestamp;
 
-use super::asked::{Asked, AskedResource};
+use super::asked::Asked;
 use super::stages::{PreparedOperation, Stage, WholeStage};
 
 /// What is emitted for a principal, whatever it asks.
@@ -147,14 +148,17 @@ impl Authorizer {
     ) -> Result<Verdict, Rejection> {
         let claims = token.claims.as_ref();
         let Question { event, asked, now, .. } = *question;
-        let (Some(asked_for), Some(whole)) = (&asked.resource, &asked.stage.whole) else {
+        let (Some(method), Some(whole)) = (&asked.method, &asked.stage.whole) else {
             return Err(Rejection::fault("internal", "the stage has no documents".to_owned()));
         };
         let principal = principal(token, question)?;
-        let make = || {
-            Document::compile(self.bundle(), (asked.api, asked.stage, whole), &asked_for.stage, &principal)
+        let stage = StageWideArn::of(method);
+        let make = || Document::compile(self.bundle(), (asked.api, asked.stage, whole), &stage, &principal);
+        let (document, known) = match token.made.document(&stage) {
+            Some(document) => (Arc::clone(document), true),
+            None => self.documents.get_or_make(whole, &stage, claims, &principal, make),
         };
-        let (document, known) = self.documents.get_or_make(whole, &asked_for.stage, claims, &principal, make);
+        token.made.keep_document(&stage, &document);
         let decided = asked
             .normal_path(event)
             .and_then(|path| self.decide_on(question, &principal, path.as_ref(), record));
@@ -182,7 +186,7 @@ impl Authorizer {
         });
         let determined =
             |operation: OperationId| determined_by_path.get(operation.index()).copied().unwrap_or(false);
-        let settled = settle(decided, compiled.policy.clone(), asked, asked_for, determined)?;
+        let settled = settle(decided, compiled.policy.clone(), asked, method, determined)?;
         let Settled { outcome, reason, detail, policy, instead } = settled;
         if let Some(why) = instead {
             record.document = Some(DocumentRecord::none(why));
@@ -231,13 +235,12 @@ fn settle(
     decided: Result<Decided, Rejection>,
     policy: IamPolicy,
     asked: &Asked<'_>,
-    asked_for: &AskedResource,
+    method: &MethodArn,
     determined: impl Fn(OperationId) -> bool,
 ) -> Result<Settled, Rejection> {
-    let method = asked_for.method.as_str();
-    let allows = |policy: &IamPolicy| policy.effect_for(method) == Some(Effect::Allow);
+    let allows = |policy: &IamPolicy| policy.effect_for(method.as_str()) == Some(Effect::Allow);
     let settled = |outcome, reason, policy| Settled { outcome, reason, detail: None, policy, instead: None };
-    let exact = ResourceArn::exact(method).ok();
+    let exact = ResourceArn::of(method).ok();
     match decided {
         Ok(Decided { decision, operation }) => match (decision.effect(), allows(&policy)) {
             (Effect::Allow, true) => Ok(settled(Outcome::Allow, "policy", policy)),
@@ -271,7 +274,7 @@ fn settle(
                 (true, Some(method)) => (policy.with_denied(method), None),
                 (true, None) => {
                     let why = "the refused path cannot be named, so all of the stage is denied";
-                    (IamPolicy::deny_stage(asked_for.stage.clone()), Some(why))
+                    (IamPolicy::deny_stage(StageWideArn::of(method)), Some(why))
                 }
             };
             let detail = Some(rejection.detail);

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{AuthorizerContext, ContextValue};
+use super::{AuthorizerContext, ContextValue, json_array};
 use crate::bundle::deployment::{ContextContract, ContextEntry, ContextSource, ListEncoding};
 use crate::jose::{ClaimValue, VerifiedClaims};
 
@@ -133,7 +133,7 @@ fn list(items: &[String], encoding: &ListEncoding) -> ContextValue {
         }
     };
     match encoding {
-        ListEncoding::Json => ContextValue::String(serde_json::Value::from(safe).to_string()),
+        ListEncoding::Json => ContextValue::String(json_array(&safe)),
         ListEncoding::Array => ContextValue::List(safe),
         ListEncoding::Separator(separator) => {
             ContextValue::String(safe.join(separator.encode_utf8(&mut [0; 4])))
@@ -141,12 +141,21 @@ fn list(items: &[String], encoding: &ListEncoding) -> ContextValue {
     }
 }
 
-fn safe_text_without(text: &str, separator: Option<char>) -> String {
-    let is_plain = |byte: u8| {
+/// The characters that mean nothing in JSON, XML, a form or a URL: a bit for each of ASCII.
+const PLAIN: u128 = {
+    let (mut plain, mut byte) = (0, 0_u8);
+    while byte < 128 {
         let is_plain = byte.is_ascii_alphanumeric()
             || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'@' | b'/' | b'|' | b',');
-        is_plain && separator != Some(char::from(byte))
-    };
+        plain |= (is_plain as u128) << byte;
+        byte += 1;
+    }
+    plain
+};
+
+fn safe_text_without(text: &str, separator: Option<char>) -> String {
+    let is_plain =
+        |byte: u8| byte.is_ascii() && (PLAIN >> byte) & 1 == 1 && separator != Some(char::from(byte));
     if text.bytes().all(is_plain) {
         return text.to_owned();
     }

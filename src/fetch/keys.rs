@@ -29,8 +29,15 @@ pub const MAX_PREFETCH: usize = 64;
 #[derive(Debug)]
 pub struct KeyStore {
     http: HttpClient,
-    ring: ArcSwap<KeyRing>,
+    ring: ArcSwap<AdoptedRing>,
     wanted: Mutex<Wanted>,
+}
+
+/// The keys there are, and the number of the adoption that they are for.
+#[derive(Clone, Debug, Default)]
+struct AdoptedRing {
+    ring: Arc<KeyRing>,
+    adoption: u64,
 }
 
 /// What a bundle's issuers want fetched.
@@ -159,7 +166,8 @@ impl KeyStore {
 
     /// Takes over what a bundle wants: its pinned keys at once, and where the others are published. Called at the start and
     /// whenever the bundle is swapped: what was fetched and is still wanted stays, the rest is forgotten.
-    pub fn adopt(&self, bundle: &BundleFacts) {
+    /// Gives the number of this adoption, which [`Self::adopted_ring`] names too.
+    pub fn adopt(&self, bundle: &BundleFacts) -> u64 {
         let mut wanted = lock(&self.wanted);
         let mut next = Wanted::default();
         for issuer in bundle.issuers().by_key_set() {
@@ -183,13 +191,22 @@ impl KeyStore {
         for place in wanted.places.values() {
             wanted.put(place, &mut ring);
         }
-        self.ring.store(Arc::new(ring));
+        let adoption = self.ring.load().adoption + 1;
+        self.ring.store(Arc::new(AdoptedRing { ring: Arc::new(ring), adoption }));
+        adoption
     }
 
     /// All keys, each with the time in which it is believed.
     #[must_use]
     pub fn ring(&self) -> Arc<KeyRing> {
-        self.ring.load_full()
+        Arc::clone(&self.ring.load().ring)
+    }
+
+    /// The same, and the number of the adoption that it is for.
+    #[must_use]
+    pub fn adopted_ring(&self) -> (Arc<KeyRing>, u64) {
+        let AdoptedRing { ring, adoption } = self.ring.load().as_ref().clone();
+        (ring, adoption)
     }
 
     /// Fetches what is missing, all places at once, for at most `budget` together. A place that has not answered by then
@@ -245,7 +262,7 @@ impl KeyStore {
 
     /// Places of which no keys are believed at `now`, at most [`MAX_PREFETCH`], by the name of the first key set there.
     fn missing(&self, now: Timestamp) -> Vec<(Arc<str>, Arc<Place>)> {
-        let ring = self.ring.load();
+        let ring = self.ring();
         let wanted = lock(&self.wanted);
         let mut missing: Vec<(Arc<str>, Arc<Place>)> = wanted
             .users
@@ -296,11 +313,12 @@ impl KeyStore {
     /// Puts what is now known of some places into the ring, all at once.
     fn publish<'p>(&self, places: impl IntoIterator<Item = &'p Arc<Place>>) {
         let wanted = lock(&self.wanted);
-        let mut ring = KeyRing::clone(&self.ring.load());
+        let AdoptedRing { ring, adoption } = self.ring.load().as_ref().clone();
+        let mut ring = KeyRing::clone(&ring);
         for place in places {
             wanted.put(place, &mut ring);
         }
-        self.ring.store(Arc::new(ring));
+        self.ring.store(Arc::new(AdoptedRing { ring: Arc::new(ring), adoption }));
     }
 }
 

@@ -9,8 +9,10 @@
 //! takes over if it is good. If it is not, the last good one stays in charge. Fetched keys stay. What is written into a folder
 //! in charge is not seen: a release is a folder that does not change, or a bundle could be read when it is half written.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use super::follow::{Follower, Look, Started};
 pub use super::follow::{MaxAge, PATH_INTERVAL, REMOTE_INTERVAL, RETRY_INTERVAL, Settings, WhenStale};
@@ -26,12 +28,21 @@ use crate::time::Timestamp;
 /// An authorizer whose bundle and keys change at run time. Many threads may ask it at once.
 #[derive(Debug)]
 pub struct Live {
-    /// Not to be swapped by itself: an issuer's alias may mean another issuer in the next bundle, so a bundle must never be
-    /// asked with the keys of another. To answer takes the lock for as long as two pointers are copied.
-    in_charge: RwLock<Arc<InCharge>>,
+    /// To answer takes no lock.
+    current: ArcSwap<Current>,
+    /// Held by whoever puts another bundle in charge.
+    changing: Mutex<()>,
     keys: KeyStore,
     introspection: IntrospectionClient,
     follower: Follower,
+}
+
+/// What answers are given by. An issuer's alias may mean another issuer in the next bundle, so a bundle must never be asked
+/// with the keys of another: it is known of which adoption by the [`KeyStore`] its keys are.
+#[derive(Debug)]
+struct Current {
+    in_charge: Arc<InCharge>,
+    adoption: u64,
 }
 
 /// An answer, and what was done for it.
@@ -87,15 +98,16 @@ impl Live {
         let Started { follower, in_charge, problem } = Follower::start(settings, http.clone(), now)?;
         let introspection = IntrospectionClient::new(http.clone());
         let keys = KeyStore::new(http);
-        keys.adopt(in_charge.authorizer.bundle());
-        let in_charge = RwLock::new(Arc::new(in_charge));
-        Ok((Self { in_charge, keys, introspection, follower }, problem))
+        let adoption = keys.adopt(in_charge.authorizer.bundle());
+        let current = Current { in_charge: Arc::new(in_charge), adoption };
+        let (current, changing) = (ArcSwap::from_pointee(current), Mutex::default());
+        Ok((Self { current, changing, keys, introspection, follower }, problem))
     }
 
     /// The bundle that is in charge.
     #[must_use]
     pub fn in_charge(&self) -> Arc<InCharge> {
-        Arc::clone(&self.in_charge.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.load().in_charge)
     }
 
     /// Fetches the keys that the bundle's issuers publish, all at once, for at most `budget` together: see
@@ -188,14 +200,20 @@ impl Live {
 
     /// What belongs together.
     fn bundle_and_keys(&self) -> (Arc<InCharge>, Arc<KeyRing>) {
-        let in_charge = self.in_charge.read().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&in_charge), self.keys.ring())
+        let current = self.current.load();
+        let (keys, adoption) = self.keys.adopted_ring();
+        if adoption == current.adoption {
+            return (Arc::clone(&current.in_charge), keys);
+        }
+        // Another bundle is just taking over.
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.in_charge(), self.keys.ring())
     }
 
     fn put_in_charge(&self, loaded: InCharge) {
-        let mut in_charge = self.in_charge.write().unwrap_or_else(PoisonError::into_inner);
-        self.keys.adopt(loaded.authorizer.bundle());
-        *in_charge = Arc::new(loaded);
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let adoption = self.keys.adopt(loaded.authorizer.bundle());
+        self.current.store(Arc::new(Current { in_charge: Arc::new(loaded), adoption }));
     }
 }
 

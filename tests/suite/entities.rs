@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::vocabulary::HttpShape;
 use cedar_gate::credential::BearerToken;
-use cedar_gate::entities::{AccessRequest, EntityError, EntityFactory, HttpFacts, OperationEntities};
+use cedar_gate::entities::{
+    AccessRequest, EntityError, EntityFactory, HttpFacts, OperationEntities, Principal,
+};
 use cedar_gate::jose::{JwkSet, VerifiedClaims, verify};
 use cedar_gate::path::RequestPath;
 use cedar_gate::route::{Operation, Router};
@@ -307,6 +309,16 @@ fn a_claim_of_another_type_makes_no_principal() {
             format!("the token's claim for `claims.{claim}` is not {expected}"),
             "{value}"
         );
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_principal_is_written_as_cedar_writes_its_name(id in r#"[ -~]{0,12}|[a-z"'\\|\n]{0,8}|.{0,8}"#) {
+        let kind = "User".parse().unwrap();
+        let uid = cedar::EntityUid::from_type_name_and_id(kind, cedar::EntityId::new(&id));
+        let principal = Principal::from(cedar::Entity::new_no_attrs(uid.clone(), Default::default()));
+        prop_assert_eq!(principal.to_string(), uid.to_string());
     }
 }
 

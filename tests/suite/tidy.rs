@@ -24,8 +24,10 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Which modules may name a crate; `bin` stands for the binaries.
-const HOMES: [(&[&str], &[&str]); 7] = [
-    (&["arc_swap", "rustls", "rustls_native_certs", "ureq"], &["fetch"]),
+const HOMES: [(&[&str], &[&str]); 8] = [
+    (&["rustls", "rustls_native_certs", "ureq"], &["fetch"]),
+    // What is shared by many requests and changes under them.
+    (&["arc_swap"], &["authorizer", "fetch"]),
     (&["jsonwebtoken"], &["jose"]),
     // Cedar's errors carry their places through its trait; the reports are drawn by the command line.
     (&["miette"], &["bundle", "bin"]),
