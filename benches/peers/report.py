@@ -118,8 +118,9 @@ def svg(results):
     """Two charts of bars, at the middle size: CPU time per invocation, and the start."""
     middle = results.sizes[len(results.sizes) // 2]
     # What makes no difference to a start, and what only shows what records cost, stands in the tables.
-    every = [subject for subject in results.subjects if subject.name != "cedar-gate-quiet"]
-    starting = [subject for subject in every if subject.events == "distinct"]
+    loud = [subject for subject in results.subjects if subject.name != "cedar-gate-quiet"]
+    every = [subject for subject in loud if subject.name != "cedar-gate-folder"]
+    starting = [subject for subject in loud if subject.events == "distinct"]
     parts, y = [], 8
     for title, figure, unit, shown in [
         (f"CPU time per invocation, {middle:,} policies (µs, less is better)", "cpu_us", "µs", every),
