@@ -127,7 +127,7 @@ impl Bundle {
         let (issuers, keys) = load_issuers(files, deployment.as_ref(), findings);
         let names = routes.as_ref().map(|routes| known_names(routes, &issuers));
         let mut policies = BTreeMap::new();
-        let folders = version_folders(files);
+        let folders = files.versions().collect::<Vec<_>>();
         for folder in &folders {
             if let Some(version) =
                 PolicyVersion::load(folder, files, validation.as_ref(), names.as_ref(), findings)
@@ -387,11 +387,6 @@ impl DerefMut for BuiltBundle {
     fn deref_mut(&mut self) -> &mut BundleFacts {
         &mut self.facts
     }
-}
-
-/// The folders of `policies/` that hold versions.
-fn version_folders(files: &SourceFiles) -> Vec<&str> {
-    files.folders_in("policies/").filter(|folder| *folder != "issuers").collect()
 }
 
 /// The issuers with what they refuse, under one roof.

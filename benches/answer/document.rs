@@ -38,7 +38,7 @@ pub(crate) fn print(files: &SourceFiles) {
         "document: a new principal", "median us", "p99 us", "most us", "exact", "ratio"
     );
     for (operations, policies) in [(40, 60), (140, 200)] {
-        let subject = Subject::new(files, operations, policies);
+        let subject = Subject::new(&api(files, operations, policies));
         let bundle = subject.authorizer.read_bundle().expect("it was read from its sources");
         let (mut decided, mut granted, mut compiled, mut exact) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut most_work = 0;
@@ -74,7 +74,35 @@ pub(crate) fn print(files: &SourceFiles) {
         println!("  the most work that one took: {most_work} of {}", Limits::DEFAULT.work);
     }
     at_the_limit(files);
+    of_services(files);
     println!();
+}
+
+/// The grants alone, of APIs that are larger, under policies of roles: a service of four operations is granted as a whole.
+fn of_services(files: &SourceFiles) {
+    for (services, policies) in [(70, 100), (700, 1_000)] {
+        let files = api_with(files, service_routes(services), service_policies(services, policies));
+        let subject = Subject::new(&files);
+        let bundle = subject.authorizer.read_bundle().expect("it was read from its sources");
+        let (mut decided, mut granted) = (Vec::new(), Vec::new());
+        for principal in (0..TURNS).flat_map(|_| &subject.principals) {
+            let started = Instant::now();
+            assert!(subject.decide_each(principal) > 0, "every principal may do something");
+            decided.push(started.elapsed().as_secs_f64() * 1e6);
+            let started = Instant::now();
+            let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal.entity());
+            granted.push(started.elapsed().as_secs_f64() * 1e6);
+            assert!(grants.is_ok(), "every principal has grants");
+        }
+        let baseline = quantile(&mut decided, 50);
+        let name = format!("{} operations, {policies} policies", services * 4);
+        for (name, times) in
+            [(format!("{name}: decide each"), &mut decided), (format!("{name}: grants"), &mut granted)]
+        {
+            let (median, p99, most) = (quantile(times, 50), quantile(times, 99), quantile(times, 100));
+            println!("{name:<40}{median:>6.0}{p99:>12.0}{most:>10.0}{:>10}{:>8.2}", "", median / baseline);
+        }
+    }
 }
 
 /// What a document costs that takes more work than it may: each principal tried once, and there is none.
@@ -134,8 +162,8 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(files: &SourceFiles, operations: usize, policies: usize) -> Self {
-        let bundle = load(&api(files, operations, policies));
+    fn new(files: &SourceFiles) -> Self {
+        let bundle = load(files);
         let version = bundle.active(API.0, API.1).expect("a version is active");
         let factory = EntityFactory::new(bundle.vocabulary(), &version.roles).expect("the vocabulary is one");
         let engine = Engine::new(version.policies().clone()).expect("the policies can be asked");
@@ -199,8 +227,12 @@ fn principal(number: usize) -> Principal {
     cedar::Entity::new(uid, attributes, parents.collect()).expect("the attributes are values").into()
 }
 
-/// The example bundle with other routes, roles and policies, and answers about the whole API.
 fn api(files: &SourceFiles, operations: usize, policies: usize) -> SourceFiles {
+    api_with(files, routes(operations), all_policies(operations, policies))
+}
+
+/// The example bundle with other routes, roles and policies, and answers about the whole API.
+fn api_with(files: &SourceFiles, routes: String, policies: String) -> SourceFiles {
     let files = &for_the_whole_api(files);
     let mut made = SourceFiles::default();
     let replaced = |path: &str| {
@@ -209,7 +241,6 @@ fn api(files: &SourceFiles, operations: usize, policies: usize) -> SourceFiles {
     for path in files.paths().filter(|path| !replaced(path)) {
         made.insert(path, files.bytes(path).expect("it is listed"));
     }
-    let routes = routes(operations);
     let table = cedar_gate::route::RouteTable::from_toml(&routes).expect("the routes are a table");
     made.insert("schema/routes.cedarschema", table.cedarschema());
     made.insert("schema/routes.toml", routes);
@@ -223,8 +254,34 @@ fn api(files: &SourceFiles, operations: usize, policies: usize) -> SourceFiles {
         };
         made.insert(issuer, text.lines().map(line).collect::<Vec<_>>().join("\n"));
     }
-    made.insert("policies/v1/all.cedar", all_policies(operations, policies));
+    made.insert("policies/v1/all.cedar", policies);
     made
+}
+
+fn service_routes(services: usize) -> String {
+    let route = |service, path, verbs| {
+        format!("[[route]]\npath = \"/svc{service:03}{path}\"\nmethods = [{verbs}]\n\n")
+    };
+    let both =
+        |service| [route(service, "", r#""GET", "POST""#), route(service, "/{id}", r#""GET", "DELETE""#)];
+    (0..services).flat_map(both).collect()
+}
+
+/// Grants of a service to a role, by read and write, every tenth under a condition; and nobody is let into another tenant.
+fn service_policies(services: usize, policies: usize) -> String {
+    let policy = |number: usize| {
+        let (role, service) = (number % ROLES, number * 7 % services);
+        let access = if number.is_multiple_of(2) { "read" } else { "write" };
+        let condition = match number % 10 {
+            9 => "\nwhen { principal.claims has department && principal.claims.department == \"sales\" }",
+            _ => "",
+        };
+        format!(
+            "@id(\"p{number}\")\npermit (principal in Role::\"r{role}\", action in Action::\"{access}\", resource in Path::\"/svc{service:03}\"){condition};\n\n"
+        )
+    };
+    let tenants = "@id(\"tenants\")\nforbid (principal, action, resource)\nunless { principal in Tenant::\"acme\" || principal in Tenant::\"globex\" };\n\n";
+    std::iter::once(tenants.to_owned()).chain((1..policies).map(policy)).collect()
 }
 
 /// The operations in their order: verb and path, the number of the collection.

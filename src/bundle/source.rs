@@ -60,6 +60,11 @@ impl SourceFiles {
         })
     }
 
+    /// The names of the policy versions: the folders of `policies/` but for the one of the issuers.
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.folders_in("policies/").filter(|folder| *folder != "issuers")
+    }
+
     /// The SHA-256 over every file's path and content, as `sha256:<64 hex digits>`.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -137,7 +137,7 @@ impl Read {
         }
         let here = shell::read_files(root);
         if let Ok(files) = &here
-            && files.folders_in("policies/").any(|folder| folder == name && folder != "issuers")
+            && files.versions().any(|version| version == name)
         {
             let (bundle, files) = loaded(files.clone(), name)?;
             let (held, version) = (held(&bundle, root)?, Some(name.to_owned()));
@@ -155,8 +155,7 @@ impl Read {
         let versions = here.map_or_else(
             |_| "and there is no bundle here".to_owned(),
             |files| {
-                let names = files.folders_in("policies/").filter(|folder| *folder != "issuers");
-                let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+                let names: Vec<String> = files.versions().map(|name| format!("`{name}`")).collect();
                 format!("the versions here are {}", names.join(", "))
             },
         );

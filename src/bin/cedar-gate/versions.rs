@@ -274,7 +274,7 @@ fn edit(root: &Path, format: Format, place: &PlaceArgs, with: Change<'_>) -> Res
 
 /// A version that is not there is named with those that are.
 fn check_version(files: &SourceFiles, with: Change<'_>) -> Result<(), Failure> {
-    let versions: Vec<&str> = files.folders_in("policies/").filter(|folder| *folder != "issuers").collect();
+    let versions: Vec<&str> = files.versions().collect();
     match with {
         Change::Activate(version) | Change::Shadow(Some(version)) if !versions.contains(&version) => {
             let known = versions.join(", ");
