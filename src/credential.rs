@@ -329,13 +329,13 @@ fn without_bearer(value: &str) -> Option<&str> {
 /// RFC 6750 §2.1, `b64token`. Looks at every byte and branches at none: that is a few times faster on a real token.
 fn is_b64token(text: &str) -> bool {
     let is_character = |byte: u8| {
-        byte.is_ascii_alphanumeric()
-            | (byte == b'-')
-            | (byte == b'.')
+        // In ASCII `-` `.` `/` are one row with the digits, and the case of a letter is one bit.
+        let letter = byte | 0x20;
+        (b'-'..=b'9').contains(&byte)
+            | (b'a'..=b'z').contains(&letter)
             | (byte == b'_')
             | (byte == b'~')
             | (byte == b'+')
-            | (byte == b'/')
             | (byte == b'=')
     };
     text.bytes().fold(true, |is_token, byte| is_token & is_character(byte))
@@ -428,6 +428,14 @@ fn http_token(name: String, what: &'static str) -> Result<String, TokenSourceErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_characters_of_a_token_are_those_of_the_rfc() {
+        for character in (0..=0xff_u8).map(char::from) {
+            let is_of_b64token = character.is_ascii_alphanumeric() || "-._~+/=".contains(character);
+            assert_eq!(is_b64token(&format!("a{character}")), is_of_b64token, "{character:?}");
+        }
+    }
     use serde_json::json;
 
     fn sources(toml: &str) -> Vec<TokenSource> {

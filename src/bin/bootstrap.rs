@@ -443,10 +443,17 @@ fn sample(request_id: &str) -> u64 {
 
 /// Writes the record and its newline at once, so that lines of concurrent invocations do not mix.
 fn write_record(record: &impl serde::Serialize, out: &mut impl Write) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    out.write_all(&line)?;
-    out.flush()
+    thread_local! {
+        /// The memory of the last line, for the next.
+        static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    LINE.with_borrow_mut(|line| {
+        line.clear();
+        serde_json::to_writer(&mut *line, record)?;
+        line.push(b'\n');
+        out.write_all(line)?;
+        out.flush()
+    })
 }
 
 /// The reply as a value that serialises to exactly these bytes.

@@ -141,33 +141,33 @@ fn list(items: &[String], encoding: &ListEncoding) -> ContextValue {
     }
 }
 
-/// The characters that mean nothing in JSON, XML, a form or a URL: a bit for each of ASCII.
-const PLAIN: u128 = {
-    let (mut plain, mut byte) = (0, 0_u8);
-    while byte < 128 {
-        let is_plain = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'@' | b'/' | b'|' | b',');
-        plain |= (is_plain as u128) << byte;
-        byte += 1;
-    }
-    plain
-};
-
 fn safe_text_without(text: &str, separator: Option<char>) -> String {
-    let is_plain =
-        |byte: u8| byte.is_ascii() && (PLAIN >> byte) & 1 == 1 && separator != Some(char::from(byte));
-    if text.bytes().all(is_plain) {
+    let is_separator = |byte: u8| separator == Some(char::from(byte));
+    // Looks at every byte and branches at none: that is a few times faster, and mostly all there is to do.
+    let is_safe = text.bytes().fold(true, |is_safe, byte| is_safe & is_plain(byte));
+    if is_safe && separator.is_none_or(|separator| !text.contains(separator)) {
         return text.to_owned();
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {
-        if is_plain(byte) {
+        if is_plain(byte) && !is_separator(byte) {
             safe.push(char::from(byte));
         } else {
             safe.push_str(&format!("%{byte:02X}"));
         }
     }
     safe
+}
+
+/// Whether a character means nothing in JSON, XML, a form or a URL: letters, digits and `-` `.` `_` `~` `:` `@` `/` `|` `,`.
+const fn is_plain(byte: u8) -> bool {
+    // In ASCII `,` to `:` are one row with the digits, and `@` stands before `A`.
+    (byte >= b',') & (byte <= b':')
+        | (byte >= b'@') & (byte <= b'Z')
+        | (byte >= b'a') & (byte <= b'z')
+        | (byte == b'_')
+        | (byte == b'|')
+        | (byte == b'~')
 }
 
 fn size(value: &ContextValue) -> usize {
@@ -188,6 +188,16 @@ mod tests {
         assert_eq!(safe_text("acme|alice@example.com"), "acme|alice@example.com");
         assert_eq!(safe_text(r#"a"b\c&d=e$f<g> h'i%"#), "a%22b%5Cc%26d%3De%24f%3Cg%3E%20h%27i%25");
         assert_eq!(safe_text("é\n"), "%C3%A9%0A");
+        for character in (0..=char::from(0xff).into()).filter_map(char::from_u32) {
+            let is_plain = character.is_ascii_alphanumeric() || "-._~:@/|,".contains(character);
+            let text = character.to_string();
+            assert_eq!(safe_text(&text) == text, is_plain, "{character:?}");
+            assert_eq!(
+                safe_text_without(&text, Some(',')) == text,
+                is_plain && character != ',',
+                "{character:?}"
+            );
+        }
     }
 
     #[test]

@@ -21,12 +21,13 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::bundle::deployment::LogFacts;
-use crate::entities::facts::Fact;
+use crate::entities::facts::{Fact, FactValue};
 use crate::entities::{EntityFactory, HttpFacts};
-use crate::jose::{ClaimValue, VerifiedClaims};
+use crate::jose::VerifiedClaims;
 
 /// The longest segment of a path that is recorded as it is, in bytes. A UUID has 36; a token has more than this.
 pub const MAX_PLAIN_SEGMENT: usize = 64;
@@ -135,27 +136,6 @@ impl RecordedPath {
     }
 }
 
-impl RecordedFacts {
-    /// The facts in the form that the deployment wants; `None` where it wants none.
-    #[must_use]
-    pub fn new(facts: Vec<Fact>, form: LogFacts) -> Option<Self> {
-        if form == LogFacts::None {
-            return None;
-        }
-        let mut recorded = Self::default();
-        for Fact { name, value } in facts {
-            match value {
-                None => recorded.absent.push(name),
-                Some(value) => {
-                    let value = record(&name, value, form);
-                    recorded.there.insert(name, value);
-                }
-            }
-        }
-        Some(recorded)
-    }
-}
-
 impl RequestFacts {
     /// The facts of the request of a caller; `http` has to hold all that the event carries of what the schema declares.
     #[must_use]
@@ -172,8 +152,67 @@ impl RequestFacts {
 /// As [`RecordedFacts`]; `null` where the deployment wants none.
 impl Serialize for RequestFacts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RecordedFacts::new(self.factory.facts(&self.claims, &self.http), self.form).serialize(serializer)
+        Told { facts: &self.factory.facts(&self.claims, &self.http), form: self.form }.serialize(serializer)
     }
+}
+
+/// Facts in the form that the deployment wants.
+struct Told<'f> {
+    facts: &'f [Fact<'f>],
+    form: LogFacts,
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { facts, form } = *self;
+        if form == LogFacts::None {
+            return serializer.serialize_none();
+        }
+        let there = |fact: &'_ Fact<'_>| fact.value.is_some();
+        let mut told: Vec<&Fact<'_>> = facts.iter().filter(|fact| there(fact)).collect();
+        told.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let mut map = serializer.serialize_map(None)?;
+        for Fact { name, value } in told {
+            map.serialize_entry(name, &ToldValue { value: value.as_ref(), is_told: is_told(name, form) })?;
+        }
+        let absent: Vec<&str> =
+            facts.iter().filter(|fact| !there(fact)).map(|fact| fact.name.as_ref()).collect();
+        if !absent.is_empty() {
+            map.serialize_entry("absent", &absent)?;
+        }
+        map.end()
+    }
+}
+
+/// The value of a fact, as it is or hashed.
+struct ToldValue<'f> {
+    value: Option<&'f FactValue<'f>>,
+    is_told: bool,
+}
+
+/// As [`RecordedValue`].
+impl Serialize for ToldValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_told = self.is_told;
+        match self.value {
+            None => serializer.serialize_none(),
+            Some(FactValue::Bool(truth)) => serializer.serialize_bool(*truth),
+            Some(FactValue::Long(number)) if is_told => serializer.serialize_i64(*number),
+            Some(FactValue::Long(number)) => RecordedText::hashed(&number.to_string()).serialize(serializer),
+            Some(FactValue::Text(text)) if is_told => serializer.serialize_str(text),
+            Some(FactValue::Text(text)) => RecordedText::hashed(text).serialize(serializer),
+            Some(FactValue::Texts(texts)) if is_told => texts.serialize(serializer),
+            Some(FactValue::Texts(texts)) => {
+                serializer.collect_seq(texts.iter().map(|text| RecordedText::hashed(text)))
+            }
+        }
+    }
+}
+
+/// Whether a fact is told as it is. Who asks stands in the record anyway, and scopes are words of the API.
+fn is_told(name: &str, form: LogFacts) -> bool {
+    ["principal.sub", "principal.issuer", "principal.client_id", "principal.scopes"].contains(&name)
+        || (form == LogFacts::Plain && !CREDENTIALS.contains(&name.to_lowercase().as_str()))
 }
 
 /// Tells nobody's facts.
@@ -183,48 +222,34 @@ impl fmt::Debug for RequestFacts {
     }
 }
 
-fn record(name: &str, value: ClaimValue, form: LogFacts) -> RecordedValue {
-    // Who asks stands in the record anyway, and scopes are words of the API.
-    let is_told = ["principal.sub", "principal.issuer", "principal.client_id", "principal.scopes"]
-        .contains(&name)
-        || (form == LogFacts::Plain && !CREDENTIALS.contains(&name.to_lowercase().as_str()));
-    let text = |text: String| match is_told {
-        true => RecordedText::Plain(text),
-        false => RecordedText::hashed(&text),
-    };
-    match value {
-        ClaimValue::Bool(truth) => RecordedValue::Bool(truth),
-        ClaimValue::Long(number) if is_told => RecordedValue::Long(number),
-        ClaimValue::Long(number) => RecordedValue::Text(text(number.to_string())),
-        ClaimValue::String(value) => RecordedValue::Text(text(value)),
-        ClaimValue::Set(items) => RecordedValue::List(items.into_iter().map(text).collect()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn facts() -> Vec<Fact> {
-        let text = |text: &str| Some(ClaimValue::String(text.to_owned()));
+    fn facts() -> Vec<Fact<'static>> {
+        let text = |text: &'static str| Some(FactValue::Text(text.into()));
+        let texts = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            Some(FactValue::Texts(texts.into()))
+        };
         [
             ("principal.sub", text("alice")),
-            ("principal.scopes", Some(ClaimValue::Set(vec!["orders/read".to_owned()]))),
+            ("principal.scopes", texts(&["orders/read"])),
             ("principal.email", text("alice@example.com")),
-            ("principal.email_verified", Some(ClaimValue::Bool(true))),
-            ("principal.claims.level", Some(ClaimValue::Long(7))),
-            ("principal.claims.groups", Some(ClaimValue::Set(vec!["a".to_owned(), "b".to_owned()]))),
+            ("principal.email_verified", Some(FactValue::Bool(true))),
+            ("principal.claims.level", Some(FactValue::Long(7))),
+            ("principal.claims.groups", texts(&["a", "b"])),
             ("context.http.headers.Authorization", text("Bearer secret")),
             ("context.http.source_ip", None),
         ]
-        .map(|(name, value)| Fact { name: name.to_owned(), value })
+        .map(|(name, value)| Fact { name: name.into(), value })
         .into()
     }
 
     fn recorded(form: LogFacts) -> serde_json::Value {
-        serde_json::to_value(RecordedFacts::new(facts(), form)).unwrap()
+        serde_json::to_value(Told { facts: &facts(), form }).unwrap()
     }
 
     #[test]
@@ -274,9 +299,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_it_was() {
         for form in [LogFacts::Hashed, LogFacts::Plain] {
-            let recorded = RecordedFacts::new(facts(), form).unwrap();
-            let text = serde_json::to_string(&recorded).unwrap();
-            assert_eq!(serde_json::from_str::<RecordedFacts>(&text).unwrap(), recorded, "{text}");
+            let text = serde_json::to_string(&Told { facts: &facts(), form }).unwrap();
+            let read: RecordedFacts = serde_json::from_str(&text).unwrap();
+            assert_eq!((read.there.len(), read.absent.len()), (7, 1), "{text}");
+            assert_eq!(serde_json::to_string(&read).unwrap(), text);
         }
     }
 
