@@ -332,7 +332,7 @@ fn is_b64token(text: &str) -> bool {
         // In ASCII `-` `.` `/` are one row with the digits, and the case of a letter is one bit.
         let letter = byte | 0x20;
         (b'-'..=b'9').contains(&byte)
-            | (b'a'..=b'z').contains(&letter)
+            | letter.is_ascii_lowercase()
             | (byte == b'_')
             | (byte == b'~')
             | (byte == b'+')
