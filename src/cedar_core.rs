@@ -1,11 +1,12 @@
 //! The one module that speaks to Cedar's own core, `cedar-policy-core`, below its public interface.
 //!
-//! Three things are done here that the public interface does at several times the price, each with the same result:
+//! Four things are done here that the public interface does at several times the price, each with the same result:
 //!
 //! | here | in the public interface | why it costs more there |
 //! |---|---|---|
 //! | [`Value`]s, and entities and contexts of them | `RestrictedExpression` | each value is an expression that is evaluated; each address and moment has a name parsed |
 //! | [`with_principal`]: a store whose closures are there | `Entities::add_entities` | the closure of every entity is computed anew |
+//! | [`expression`]: an expression that has been taken apart | `Expression::from_str` | its text is written, and parsed once more |
 //! | [`Inquiry::satisfies`]: a condition alone | `Authorizer::is_authorized` | the whole condition, scope included, is built anew for every policy and request |
 //!
 //! The core promises no stable interface, so it is pinned to the version of `cedar-policy`, which pins the same. That both
@@ -211,6 +212,11 @@ pub(crate) fn request<'n>(
     ast::Request::new_unchecked(known(principal), known(action), known(resource), Some(context)).into()
 }
 
+/// An expression of a policy that has been taken apart, ready to be evaluated.
+pub(crate) fn expression(expression: &cedar::pst::Expr) -> cedar::Expression {
+    ast::Expr::from(expression.clone()).into()
+}
+
 /// A policy's conditions, its `when` and `unless` clauses.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
@@ -316,6 +322,28 @@ mod tests {
             let theirs = cedar::Request::new(uid.clone(), uid.clone(), uid.clone(), context, None).unwrap();
             let ours = request([&uid, &uid, &uid], [("x", core)]);
             assert_eq!(ours.context(), theirs.context());
+        }
+    }
+
+    #[test]
+    fn an_expression_is_the_one_that_its_text_is() {
+        use cedar_policy::pst::Clause;
+        for text in [
+            r#"principal.sub == "a\"\n*" && !(resource in [Tag::"t", Path::"/"])"#,
+            r#"if principal has "e-mail" then principal["e-mail"] like "*@\*.example" else -7 < 1 + 2 * 3"#,
+            r#"principal is User in Role::"r" || [1, "2", true].contains({"a": principal.x}.a)"#,
+            r#"ip("10.0.0.1").isInRange(ip("10.0.0.0/8")) && decimal("1.5").lessThan(decimal("2.0"))"#,
+            r#"principal.scopes.containsAny(["a"]) && !principal.scopes.isEmpty() && principal.getTag("t") == 3"#,
+            r#"principal has a.b.c && datetime("2026-11-28").offset(duration("1h")).toDate() > datetime("2026-01-01")"#,
+        ] {
+            let policy: cedar::Policy =
+                format!("permit (principal, action, resource) when {{ {text} }};").parse().unwrap();
+            let pst = policy.to_pst().unwrap();
+            let [Clause::When(condition)] = pst.body().clauses().as_slice() else { panic!("{text}") };
+            let parsed: cedar::Expression = condition.to_string().parse().unwrap();
+            let ours = expression(condition);
+            let (ours, theirs): (&ast::Expr, &ast::Expr) = (ours.as_ref(), parsed.as_ref());
+            assert!(ours.eq_shape(theirs), "{text}");
         }
     }
 

@@ -18,6 +18,7 @@ use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, UnaryOp, V
 use super::formula::{Formula, Outcomes};
 use super::residual::{children, collect_facts};
 use super::test::{Glob, GlobPart, Subject, Test};
+use crate::cedar_core;
 use crate::route::{Operation, Segment};
 
 /// The conditions of a policy, all of which must hold.
@@ -214,7 +215,7 @@ impl Reader<'_> {
         if self.known == Known::Constants || variables.context {
             return None;
         }
-        let expression: cedar::Expression = expression.to_string().parse().ok()?;
+        let expression = cedar_core::expression(expression);
         Some(match variables.of_operation {
             true => Ground::OfOperation(expression),
             false => {
@@ -253,7 +254,7 @@ fn constant(expression: &Expr) -> Option<cedar::EvalResult> {
         Expr::Literal(Literal::String(text)) => Some(cedar::EvalResult::String(text.to_string())),
         // Of other constants Cedar makes the values.
         Expr::Set(items) if items.iter().all(|item| matches!(&**item, Expr::Literal(Literal::String(_)))) => {
-            let set: cedar::Expression = expression.to_string().parse().ok()?;
+            let set = cedar_core::expression(expression);
             let nobody = "Nobody::\"\"".parse::<cedar::EntityUid>().ok()?;
             let context = cedar::Context::empty();
             let request = cedar::Request::new(nobody.clone(), nobody.clone(), nobody, context, None).ok()?;
