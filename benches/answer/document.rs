@@ -84,16 +84,17 @@ fn of_services(files: &SourceFiles) {
         let files = api_with(files, service_routes(services), service_policies(services, policies));
         let subject = Subject::new(&files);
         let bundle = subject.authorizer.read_bundle().expect("it was read from its sources");
-        let (mut decided, mut granted) = (Vec::new(), Vec::new());
+        let (mut decided, mut granted, mut allowed) = (Vec::new(), Vec::new(), 0);
         for principal in (0..TURNS).flat_map(|_| &subject.principals) {
             let started = Instant::now();
-            assert!(subject.decide_each(principal) > 0, "every principal may do something");
+            allowed += subject.decide_each(principal);
             decided.push(started.elapsed().as_secs_f64() * 1e6);
             let started = Instant::now();
             let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal.entity());
             granted.push(started.elapsed().as_secs_f64() * 1e6);
             assert!(grants.is_ok(), "every principal has grants");
         }
+        assert!(allowed > 0, "the policies allow something");
         let baseline = quantile(&mut decided, 50);
         let name = format!("{} operations, {policies} policies", services * 4);
         for (name, times) in
