@@ -79,6 +79,8 @@ impl Made {
         self.document.get().filter(|(of, _)| of == stage).map(|(_, document)| document)
     }
 
+    /// Keeps the document of the caller for as long as its token is known, though others may have made it go from among the
+    /// [documents](super::documents) meanwhile: so there may be one more for each known token.
     pub(super) fn keep_document(&self, stage: &StageWideArn, document: &Arc<Document>) {
         let _ = self.document.set((stage.clone(), Arc::clone(document)));
     }

@@ -41,8 +41,8 @@ pub(super) enum Known {
 pub(super) struct Question<'q> {
     /// The operation that is asked for.
     pub(super) operation: &'q Operation,
-    /// Principal, action and resource; `None` where the condition has nothing to be evaluated.
-    pub(super) ground: Option<(&'q cedar::Request, &'q cedar::Entities)>,
+    /// Principal, action and resource, for what has to be evaluated with them; `None` where they cannot be put together.
+    pub(super) ground: &'q dyn Fn() -> Option<(&'q cedar::Request, &'q cedar::Entities)>,
     /// What has been evaluated for this principal, by [`Ground`]s' numbers.
     pub(super) of_principal: &'q mut [Option<Value>],
     /// The questions about the path so far.
@@ -324,7 +324,7 @@ impl Node {
 impl Ground {
     fn value(&self, question: &mut Question<'_>) -> Value {
         let evaluate = |expression: &cedar::Expression, question: &Question<'_>| {
-            let (request, entities) = question.ground?;
+            let (request, entities) = (question.ground)()?;
             cedar::eval_expression(request, entities, expression).ok()
         };
         match self {

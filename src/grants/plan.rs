@@ -1,5 +1,6 @@
 //! From a principal to its [`Grants`]. What does not depend on who asks is prepared once for each stage of an API.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::formula::Formula;
 use super::reads::PrincipalReads;
 use super::residual::{PartialPrincipal, PartialStore};
 use super::{Clause, Grant, Grants, is_volatile};
+use crate::cedar_core::{self, Node};
 use crate::decision::{Lineage, PolicySlice, reads_http};
 use crate::entities::OperationEntities;
 use crate::route::{Operation, OperationId, RouteTable};
@@ -126,7 +128,7 @@ impl GrantPlan {
         &self.reads
     }
 
-    /// The grants of a principal, whose entity must conform to the schema.
+    /// The grants of a principal, whose entity must conform to the schema and comes with everything it is in as its parents.
     ///
     /// A policy whose principal scope is false for it is left out, as
     /// [`Engine::slice`](crate::decision::Engine::slice) leaves out those whose action or resource scope is: evaluating a
@@ -301,7 +303,8 @@ impl<'g> Granting<'g> {
     fn grant(&mut self, operation: &Operation, planned: &PlannedOperation) -> Result<Grant, String> {
         let mut grant = Grant::default();
         let mut mixed: Vec<&PlannedPolicy> = Vec::new();
-        let mut request: Option<cedar::Request> = None;
+        // Made when it is wanted first: what depends on the principal alone is mostly known by now.
+        let request: OnceCell<Option<cedar::Request>> = OnceCell::new();
         for policy in planned.policies.iter().map(Arc::as_ref) {
             if !self.lineage.satisfies_principal(&policy.principal) {
                 continue;
@@ -320,14 +323,15 @@ impl<'g> Granting<'g> {
             };
             self.spend(1)?;
             if self.known.is_none() {
-                self.known = Some(self.with_principal(self.plan.known.clone())?);
+                self.known = Some(self.with_principal()?);
             }
-            if request.is_none() {
-                request = Some(self.request(planned)?);
-            }
+            let ground = || {
+                let made = || Self::request(&self.uid, planned).ok();
+                request.get_or_init(made).as_ref().zip(self.known.as_ref())
+            };
             let mut question = Question {
                 operation,
-                ground: request.as_ref().zip(self.known.as_ref()),
+                ground: &ground,
                 of_principal: &mut self.of_principal,
                 tests: &mut grant.tests,
             };
@@ -360,15 +364,16 @@ impl<'g> Granting<'g> {
         }
     }
 
-    /// The store is complete already, so Cedar looks at the principal's parents alone.
-    fn with_principal(&self, known: cedar::Entities) -> Result<cedar::Entities, String> {
-        known.add_entities([self.principal.clone()], None).map_err(|error| error.to_string())
+    /// The store is complete already, and the principal comes with everything it is in.
+    fn with_principal(&self) -> Result<cedar::Entities, String> {
+        let principal = Node::from(self.principal.clone());
+        cedar_core::with_principal(&self.plan.known, &principal).map_err(|error| error.to_string())
     }
 
     /// What is asked, without a context: nothing that is evaluated with it reads one.
-    fn request(&self, planned: &PlannedOperation) -> Result<cedar::Request, String> {
+    fn request(uid: &cedar::EntityUid, planned: &PlannedOperation) -> Result<cedar::Request, String> {
         let (action, route) = (planned.action.clone(), planned.route.clone());
-        cedar::Request::new(self.uid.clone(), action, route, cedar::Context::empty(), None)
+        cedar::Request::new(uid.clone(), action, route, cedar::Context::empty(), None)
             .map_err(|error| error.to_string())
     }
 }

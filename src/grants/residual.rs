@@ -86,7 +86,7 @@ impl<'s> PartialStore<'s> {
         left.sort_by(|one, other| one.id().cmp(other.id()));
         for policy in left {
             let condition = Condition::of(&policy, Known::Constants, &mut Numbering::default());
-            let mut question = Question { operation, ground: None, of_principal: &mut [], tests };
+            let mut question = Question { operation, ground: &|| None, of_principal: &mut [], tests };
             let formula = condition.formula(&mut question);
             residuals.push(Residual { policy: policy.id().clone(), effect: policy.effect(), formula });
         }
