@@ -97,7 +97,7 @@ type LazyEntity = LazyLock<Arc<ast::Entity>, Box<dyn FnOnce() -> Arc<ast::Entity
 
 struct NodeParts {
     uid: cedar::EntityUid,
-    ancestors: Vec<cedar::EntityUid>,
+    ancestors: Arc<[cedar::EntityUid]>,
     core: LazyEntity,
     public: OnceLock<cedar::Entity>,
 }
@@ -116,11 +116,12 @@ impl Node {
         let mut ancestors: Vec<cedar::EntityUid> = within.into_iter().collect();
         ancestors.sort_unstable();
         ancestors.dedup();
-        let of = (uid.clone(), ancestors.clone());
+        let ancestors: Arc<[cedar::EntityUid]> = ancestors.into();
+        let of = (uid.clone(), Arc::clone(&ancestors));
         let make = move || {
             let (uid, ancestors) = of;
             let attributes = attributes().into_iter().map(|(name, Value(value))| (name.into(), value.into()));
-            let parents = ancestors.into_iter().map(ast::EntityUID::from).collect();
+            let parents = ancestors.iter().cloned().map(ast::EntityUID::from).collect();
             Arc::new(ast::Entity::new_with_attr_partial_value(
                 uid.into(),
                 attributes,
@@ -132,7 +133,7 @@ impl Node {
         Self::of(uid, ancestors, LazyLock::new(Box::new(make)))
     }
 
-    fn of(uid: cedar::EntityUid, ancestors: Vec<cedar::EntityUid>, core: LazyEntity) -> Self {
+    fn of(uid: cedar::EntityUid, ancestors: Arc<[cedar::EntityUid]>, core: LazyEntity) -> Self {
         Self(Arc::new(NodeParts { uid, ancestors, core, public: OnceLock::new() }))
     }
 
