@@ -156,9 +156,12 @@ impl Authorizer {
         let make = || Document::compile(self.bundle(), (asked.api, asked.stage, whole), &stage, &principal);
         let (document, known) = match token.made.document(&stage) {
             Some(document) => (Arc::clone(document), true),
-            None => self.documents.get_or_make(whole, &stage, claims, &principal, make),
+            None => {
+                let found = self.documents.get_or_make(whole, &stage, claims, &principal, make);
+                token.made.keep_document(&stage, &found.0);
+                found
+            }
         };
-        token.made.keep_document(&stage, &document);
         let decided = asked
             .normal_path(event)
             .and_then(|path| self.decide_on(question, &principal, path.as_ref(), record));
