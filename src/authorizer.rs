@@ -30,7 +30,7 @@ use crate::credential;
 use crate::decision::{Decision, Effect, EngineError};
 use crate::entities::{EntityError, EntityFactory, HttpFacts, Principal, principal_id};
 use crate::event::{AuthorizerEvent, EventKind};
-use crate::grants::{GrantPlan, VolatileRead};
+use crate::grants::{GrantError, GrantPlan, VolatileRead};
 use crate::iam::{Compiled, IamPolicy, ResourceArn, StageWideArn};
 use crate::jose::{Introspected, KeyId, KeyRing, Need, VerifiedClaims};
 use crate::path::RequestPath;
@@ -218,8 +218,9 @@ impl Authorizer {
             Err(error) => return Some(Err(error.to_string())),
         };
         Some(match Document::compile(self.bundle(), (api, ready, whole), &arn, principal) {
-            Document::Whole { compiled, .. } => Ok(compiled),
-            Document::None(why) => Err(why),
+            Ok(Document::Whole { compiled, .. }) => Ok(compiled),
+            Ok(Document::None(why)) => Err(why),
+            Err(damaged) => Err(PrepareError::from(damaged).to_string()),
         })
     }
 
@@ -235,11 +236,12 @@ impl Authorizer {
         let kinds = stage.factory.principal_types();
         let reads = |plan: &GrantPlan| {
             let schema = self.ground.schema();
-            plan.volatile_reads(self.bundle().routes(), schema.get()?, &kinds).map_err(PrepareError::from)
+            let routes = self.bundle().routes();
+            plan.volatile_reads(routes, schema.get(routes)?, &kinds).map_err(PrepareError::from)
         };
         Some(match &stage.whole {
             Some(whole) => reads(&whole.plan),
-            None => stage.fresh_plan(self.bundle()).and_then(|plan| reads(&plan)),
+            None => stage.plan(&self.ground).and_then(|plan| reads(&plan)),
         })
     }
 
@@ -557,12 +559,15 @@ fn principal(token: &Believed, question: &Question<'_>) -> Result<Principal, Rej
 /// What was not built is not believed; anything else that was not there is a defect of ours.
 fn unprepared(error: PrepareError) -> Rejection {
     let reason = match &error {
-        PrepareError::Damaged(_) | PrepareError::Engine(EngineError::Damaged(_)) => "bundle_damaged",
+        PrepareError::Damaged(_)
+        | PrepareError::Engine(EngineError::Damaged(_))
+        | PrepareError::Grants(GrantError::Damaged(_)) => "bundle_damaged",
         PrepareError::Actions(_)
         | PrepareError::Operation
+        | PrepareError::Version
         | PrepareError::Entity(_)
         | PrepareError::Engine(EngineError::Together(_))
-        | PrepareError::Grants(_) => "internal",
+        | PrepareError::Grants(GrantError::Unworkable { .. }) => "internal",
     };
     Rejection::fault(reason, error.to_string())
 }

@@ -266,7 +266,7 @@ impl BuiltBundle {
     ///
     /// # Errors
     /// [`Damaged`].
-    pub(crate) fn sections(&self, version: &str) -> Result<[Section; 3], Damaged> {
+    pub(crate) fn engine_sections(&self, version: &str) -> Result<[Section; 3], Damaged> {
         Ok([
             self.file.section(&built::index_section(version))?,
             self.file.section(&built::rules_section(version))?,
@@ -276,7 +276,7 @@ impl BuiltBundle {
 
     /// What the schema is parsed from, to be kept until it is wanted.
     pub(crate) fn schema_source(&self) -> SchemaSource {
-        SchemaSource { file: self.file.clone(), operations: self.routes.cedarschema() }
+        SchemaSource { file: self.file.clone() }
     }
 }
 
@@ -284,19 +284,18 @@ impl BuiltBundle {
 #[derive(Clone, Debug)]
 pub(crate) struct SchemaSource {
     file: BuiltFile,
-    operations: String,
 }
 
 impl SchemaSource {
-    /// The whole schema.
-    pub(crate) fn parse(&self) -> Result<Schema, Damaged> {
+    /// The whole schema; `routes` are those of its bundle.
+    pub(crate) fn parse(&self, routes: &RouteTable) -> Result<Schema, Damaged> {
         let fragment = |name: &str, text: &str| {
             let (fragment, _) = cedar::SchemaFragment::from_cedarschema_str(text)
                 .map_err(|error| Damaged::new(format!("{name} make no schema: {error}")))?;
             Ok::<_, Damaged>(fragment)
         };
         let gateway = fragment("its types", &self.file.source_text(vocabulary::PATH)?)?;
-        let operations = fragment("its operations", &self.operations)?;
+        let operations = fragment("its operations", &routes.cedarschema())?;
         cedar::Schema::from_schema_fragments([gateway, operations])
             .map_err(|error| Damaged::new(format!("its schemas do not go together: {error}")))
     }

@@ -244,6 +244,11 @@ impl Condition {
         Some(Self { policy, extended })
     }
 
+    /// A policy that has them, and a scope that says nothing more than the scope of theirs.
+    pub(crate) fn policy(&self) -> cedar::Policy {
+        self.policy.clone().into()
+    }
+
     /// Whether they can be asked only by who knows Cedar's extensions.
     pub(crate) const fn is_extended(&self) -> bool {
         self.extended

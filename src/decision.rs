@@ -5,9 +5,9 @@
 //! here any evaluation error makes the decision a Deny.
 
 mod index;
+mod pieces;
 mod rules;
 
-use std::collections::HashSet;
 use std::fmt;
 
 use cedar_policy as cedar;
@@ -20,7 +20,9 @@ use crate::cedar_core::{Condition, Inquiry};
 use crate::entities::{AccessRequest, OperationEntities, Principal};
 
 use index::{Known, KnownTarget, ScopeIndex};
-use rules::{BuiltRules, Rule, Rules};
+pub(crate) use pieces::Pieces;
+pub(crate) use rules::Rule;
+use rules::{BuiltRules, Rules};
 
 /// A set of policies that can be asked.
 #[derive(Debug)]
@@ -32,6 +34,10 @@ pub struct Engine {
 /// An operation, as the scopes of an [`Engine`] speak of it. Made once, not per request.
 #[derive(Clone, Debug)]
 pub struct OperationScope(KnownTarget);
+
+/// A principal, as the scopes of an [`Engine`] speak of it.
+#[derive(Clone, Debug)]
+pub struct PrincipalScope(Known);
 
 /// The policies whose scope is true of a request. What of the request their conditions read is not put together yet.
 #[derive(Clone, Debug)]
@@ -226,8 +232,51 @@ impl Engine {
         principal: &Principal,
         operation: &OperationScope,
     ) -> Result<Candidates<'_>, EngineError> {
-        let known: Known = self.index.known(principal.uid(), principal.ancestors())?;
-        self.having(self.index.candidates(&known, &operation.0)?)
+        self.having(self.applying(&self.principal(principal)?, operation)?)
+    }
+
+    /// What the scopes can tell of a principal.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub(crate) fn principal(&self, principal: &Principal) -> Result<PrincipalScope, EngineError> {
+        Ok(PrincipalScope(self.index.known(principal.uid(), principal.ancestors())?))
+    }
+
+    /// The places of [`Engine::candidates`], in the order of the policies' ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub(crate) fn applying(
+        &self,
+        principal: &PrincipalScope,
+        operation: &OperationScope,
+    ) -> Result<Vec<usize>, EngineError> {
+        Ok(self.index.candidates(&principal.0, &operation.0)?)
+    }
+
+    /// The places of the policies that can apply to an operation, whoever asks, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub(crate) fn reachable(&self, operation: &OperationScope) -> Result<Vec<usize>, EngineError> {
+        Ok(self.index.reachable(&operation.0)?)
+    }
+
+    /// The policy at a place.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub(crate) fn rule(&self, place: usize) -> Result<&Rule, EngineError> {
+        self.rules.rule(place)
+    }
+
+    /// The same as Cedar's.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub(crate) fn policy(&self, place: usize) -> Result<&cedar::Policy, EngineError> {
+        self.rules.policy(place)
     }
 
     fn having(&self, places: Vec<usize>) -> Result<Candidates<'_>, EngineError> {
@@ -250,13 +299,24 @@ impl Engine {
         self.slice_of(self.index.reachable(&target)?)
     }
 
+    /// The same of the policies that can apply to a principal on an operation.
+    ///
+    /// # Errors
+    /// As of [`Engine::slice`].
+    pub fn slice_for(
+        &self,
+        principal: &Principal,
+        operation: &OperationScope,
+    ) -> Result<PolicySlice, EngineError> {
+        self.slice_of(self.applying(&self.principal(principal)?, operation)?)
+    }
+
     fn slice_of(&self, places: impl IntoIterator<Item = usize>) -> Result<PolicySlice, EngineError> {
-        let policies = self.policies()?;
         let mut slice =
             PolicySlice { policies: cedar::PolicySet::new(), reads_http: false, deny_messages: Vec::new() };
         for place in places {
             let rule = self.rules.rule(place)?;
-            let policy = self.rules.in_set(policies, place, rule)?;
+            let policy = self.rules.policy(place)?;
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
                 return self.whole();
@@ -268,8 +328,11 @@ impl Engine {
         Ok(slice)
     }
 
-    /// All of them.
-    fn whole(&self) -> Result<PolicySlice, EngineError> {
+    /// The same of all policies, whatever their scope.
+    ///
+    /// # Errors
+    /// As of [`Engine::slice`].
+    pub fn whole(&self) -> Result<PolicySlice, EngineError> {
         let Rules::Read { policies, rules, .. } = &self.rules else { return self.slice_of(0..self.len()) };
         let messages = rules.iter().filter_map(|rule| Some((rule.name.clone(), rule.deny_message.clone()?)));
         Ok(PolicySlice {
@@ -397,6 +460,7 @@ impl PolicySlice {
     }
 
     /// The policies.
+    #[cfg(feature = "cli")]
     pub(crate) fn policies(&self) -> impl Iterator<Item = &cedar::Policy> {
         self.policies.policies()
     }
@@ -480,53 +544,6 @@ impl Decision {
     #[must_use]
     pub fn deny_message(&self) -> Option<&str> {
         self.deny_message.as_deref()
-    }
-}
-
-/// An entity and everything it is in.
-pub(crate) struct Lineage {
-    uid: cedar::EntityUid,
-    all: HashSet<cedar::EntityUid>,
-}
-
-impl Lineage {
-    pub(crate) fn of(uid: &cedar::EntityUid, entities: &cedar::Entities) -> Self {
-        let ancestors = entities.ancestors(uid).into_iter().flatten();
-        Self { uid: uid.clone(), all: ancestors.chain([uid]).cloned().collect() }
-    }
-
-    pub(crate) fn satisfies_principal(&self, constraint: &cedar::PrincipalConstraint) -> bool {
-        match constraint {
-            cedar::PrincipalConstraint::Any => true,
-            cedar::PrincipalConstraint::Eq(uid) => self.uid == *uid,
-            cedar::PrincipalConstraint::In(uid) => self.all.contains(uid),
-            cedar::PrincipalConstraint::Is(kind) => self.uid.type_name() == kind,
-            cedar::PrincipalConstraint::IsIn(kind, uid) => {
-                self.uid.type_name() == kind && self.all.contains(uid)
-            }
-        }
-    }
-
-    #[cfg(feature = "cli")]
-    pub(crate) fn satisfies_action(&self, constraint: &cedar::ActionConstraint) -> bool {
-        match constraint {
-            cedar::ActionConstraint::Any => true,
-            cedar::ActionConstraint::Eq(uid) => self.uid == *uid,
-            cedar::ActionConstraint::In(uids) => uids.iter().any(|uid| self.all.contains(uid)),
-        }
-    }
-
-    #[cfg(feature = "cli")]
-    pub(crate) fn satisfies_resource(&self, constraint: &cedar::ResourceConstraint) -> bool {
-        match constraint {
-            cedar::ResourceConstraint::Any => true,
-            cedar::ResourceConstraint::Eq(uid) => self.uid == *uid,
-            cedar::ResourceConstraint::In(uid) => self.all.contains(uid),
-            cedar::ResourceConstraint::Is(kind) => self.uid.type_name() == kind,
-            cedar::ResourceConstraint::IsIn(kind, uid) => {
-                self.uid.type_name() == kind && self.all.contains(uid)
-            }
-        }
     }
 }
 

@@ -9,13 +9,13 @@ pub mod facts;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy as cedar;
 
 use crate::bundle::roles::Roles;
 use crate::bundle::vocabulary::{ClaimKind, HttpShape, PrincipalShape, Vocabulary};
-use crate::cedar_core::{self, Node, Value};
+use crate::cedar_core::{self, CoreError, Node, Value};
 use crate::jose::{ClaimValue, PrincipalKind, VerifiedClaims};
 use crate::route::{Operation, RouteMatch};
 use crate::time::Timestamp;
@@ -110,6 +110,11 @@ impl Principal {
     /// Everything it is in: roles, with all that they include, and a tenant.
     pub fn ancestors(&self) -> impl Iterator<Item = &cedar::EntityUid> {
         self.0.ancestors()
+    }
+
+    /// A store with it: see [`cedar_core::with_principal`].
+    pub(crate) fn within(&self, store: &cedar::Entities) -> Result<cedar::Entities, CoreError> {
+        cedar_core::with_principal(store, &self.0)
     }
 
     /// The entity, in the form of Cedar's public interface.
@@ -223,7 +228,7 @@ impl EntityFactory {
         operation: &OperationEntities,
         principal: &Principal,
     ) -> Result<cedar::Entities, EntityError> {
-        cedar_core::with_principal(&operation.store, &principal.0).map_err(cedar_error)
+        principal.within(&operation.store).map_err(cedar_error)
     }
 
     /// Puts a request together whose [store](Self::store) is there already.
@@ -274,7 +279,7 @@ impl OperationEntities {
         vocabulary: &Vocabulary,
         actions: &cedar::Entities,
     ) -> Result<Self, EntityError> {
-        let action = uid(&type_name("Action")?, operation.name());
+        let action = uid(known_type(&ACTION)?, operation.name());
         let groups = actions.ancestors(&action).into_iter().flatten();
         Self::within(operation, api, stage, vocabulary, groups.map(|group| group.id().unescaped()))
     }
@@ -290,15 +295,15 @@ impl OperationEntities {
         vocabulary: &Vocabulary,
         groups: impl IntoIterator<Item = &'g str>,
     ) -> Result<Self, EntityError> {
-        let kind = type_name("Action")?;
-        let action = uid(&kind, operation.name());
-        let groups = groups.into_iter().map(|group| uid(&kind, group));
-        let (path, tag) = (type_name("Path")?, type_name("Tag")?);
+        let kind = known_type(&ACTION)?;
+        let action = uid(kind, operation.name());
+        let groups = groups.into_iter().map(|group| uid(kind, group));
+        let (path, tag) = (known_type(&PATH)?, known_type(&TAG)?);
         let prefixes = operation.path_ancestors();
-        let tags = operation.tags().iter().map(|name| uid(&tag, name));
-        let parents = prefixes.iter().map(|prefix| uid(&path, prefix)).chain(tags);
+        let tags = operation.tags().iter().map(|name| uid(tag, name));
+        let parents = prefixes.iter().map(|prefix| uid(path, prefix)).chain(tags);
         let template = operation.template().to_string();
-        let route = uid(&type_name("Route")?, &template);
+        let route = uid(known_type(&ROUTE)?, &template);
         let attributes: Vec<_> = [("api", api), ("stage", stage), ("template", template.as_str())]
             .into_iter()
             .filter(|(name, _)| vocabulary.route.contains(*name))
@@ -437,6 +442,18 @@ fn http(facts: &HttpFacts) -> Result<Value, cedar_core::CoreError> {
 
 fn type_name(name: &str) -> Result<cedar::EntityTypeName, EntityError> {
     name.parse().map_err(|error: cedar::ParseErrors| EntityError::Cedar(error.to_string()))
+}
+
+/// The name of a type of the gateway's schema; Cedar parses it once.
+type KnownType = LazyLock<Result<cedar::EntityTypeName, EntityError>>;
+
+static ACTION: KnownType = LazyLock::new(|| type_name("Action"));
+static ROUTE: KnownType = LazyLock::new(|| type_name("Route"));
+static PATH: KnownType = LazyLock::new(|| type_name("Path"));
+static TAG: KnownType = LazyLock::new(|| type_name("Tag"));
+
+fn known_type(name: &'static KnownType) -> Result<&'static cedar::EntityTypeName, EntityError> {
+    name.as_ref().map_err(Clone::clone)
 }
 
 fn uid(kind: &cedar::EntityTypeName, id: &str) -> cedar::EntityUid {

@@ -14,6 +14,7 @@ pub mod format;
 pub mod github;
 pub mod issuer_file;
 pub mod jws_batch;
+mod lineage;
 pub mod lint;
 pub mod matrix;
 pub mod mint;

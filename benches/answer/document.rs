@@ -5,6 +5,7 @@
 //! something below it; policies by role and tag, by verb, by tenant, about one's own items, and forbids with exceptions.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cedar_gate::authorizer::Authorizer;
@@ -12,7 +13,7 @@ use cedar_gate::bundle::Bundle;
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::decision::{Effect, Engine, PolicySlice};
 use cedar_gate::entities::{EntityFactory, HttpFacts, OperationEntities, Principal};
-use cedar_gate::grants::GrantPlan;
+use cedar_gate::grants::{GrantPlan, PrincipalReads};
 use cedar_gate::iam::Limits;
 use cedar_gate::path::RequestPath;
 use cedar_gate::route::Router;
@@ -48,7 +49,7 @@ pub(crate) fn print(files: &SourceFiles) {
                 let allowed = subject.decide_each(principal);
                 decided.push(started.elapsed().as_secs_f64() * 1e6);
                 let started = Instant::now();
-                let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal.entity());
+                let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal);
                 granted.push(started.elapsed().as_secs_f64() * 1e6);
                 assert!(grants.is_ok(), "every principal has grants");
                 let started = Instant::now();
@@ -90,7 +91,7 @@ fn of_services(files: &SourceFiles) {
             allowed += subject.decide_each(principal);
             decided.push(started.elapsed().as_secs_f64() * 1e6);
             let started = Instant::now();
-            let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal.entity());
+            let grants = subject.plan.grants(bundle.routes(), bundle.schema(), principal);
             granted.push(started.elapsed().as_secs_f64() * 1e6);
             assert!(grants.is_ok(), "every principal has grants");
         }
@@ -156,7 +157,7 @@ fn quantile(times: &mut [f64], percent: usize) -> f64 {
 struct Subject {
     authorizer: Authorizer,
     factory: EntityFactory,
-    operations: Vec<(OperationEntities, PolicySlice)>,
+    operations: Vec<(Arc<OperationEntities>, PolicySlice)>,
     paths: Vec<(String, RequestPath)>,
     principals: Vec<Principal>,
     plan: GrantPlan,
@@ -167,17 +168,21 @@ impl Subject {
         let bundle = load(files);
         let version = bundle.active(API.0, API.1).expect("a version is active");
         let factory = EntityFactory::new(bundle.vocabulary(), &version.roles).expect("the vocabulary is one");
-        let engine = Engine::new(version.policies().clone()).expect("the policies can be asked");
+        let engine = Arc::new(Engine::new(version.policies().clone()).expect("the policies can be asked"));
         let actions = bundle.schema().action_entities().expect("the actions make a hierarchy");
         let prepared = bundle.routes().operations().iter().map(|operation| {
             let entities = OperationEntities::new(operation, API.0, API.1, bundle.vocabulary(), &actions);
             let entities = entities.expect("the operation has entities");
             let slice = engine.slice(entities.action(), entities.route(), entities.entities());
-            (entities, slice.expect("the policies have ids"))
+            (Arc::new(entities), slice.expect("the policies have ids"))
         });
-        let operations: Vec<(OperationEntities, PolicySlice)> = prepared.collect();
-        let plan = GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, slice)));
-        let plan = plan.expect("each route has its entity");
+        let operations: Vec<(Arc<OperationEntities>, PolicySlice)> = prepared.collect();
+        let planned: Vec<_> = operations
+            .iter()
+            .map(|(entities, _)| (Arc::clone(entities), engine.scope(entities).expect("the index is whole")))
+            .collect();
+        let reads = PrincipalReads::of_policies(version.policies());
+        let plan = GrantPlan::new(Arc::clone(&engine), reads, planned);
         let paths = bundle.routes().operations().iter().map(|operation| {
             let verb = operation.verb().expect("an operation of a REST API has a verb").as_str();
             let path = operation.template().as_str().replace('{', "").replace('}', "-1");

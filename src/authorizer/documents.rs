@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
+use crate::bundle::built::Damaged;
 use crate::entities::Principal;
 use crate::iam::StageWideArn;
 use crate::jose::{PrincipalKind, VerifiedClaims};
@@ -57,23 +58,26 @@ impl Documents {
 
     /// The document of a principal in a stage, and whether it was there already; `make` makes it if not. The lock is not
     /// held meanwhile: two who ask for one document at the same time make it twice, and it is the same.
+    ///
+    /// # Errors
+    /// Those of `make`; then nothing is kept.
     pub(super) fn get_or_make(
         &self,
         whole: &WholeStage,
         arn: &StageWideArn,
         claims: &VerifiedClaims,
         principal: &Principal,
-        make: impl FnOnce() -> Document,
-    ) -> (Arc<Document>, bool) {
+        make: impl FnOnce() -> Result<Document, Damaged>,
+    ) -> Result<(Arc<Document>, bool), Damaged> {
         let key = Key::new(whole, arn, claims, principal);
         // Whatever panicked with this lock, an entry is whole.
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(&key).map(Arc::clone) {
-            return (known, true);
+            return Ok((known, true));
         }
-        let made = Arc::new(make());
+        let made = Arc::new(make()?);
         lock().put(key, Arc::clone(&made));
-        (made, false)
+        Ok((made, false))
     }
 }
 

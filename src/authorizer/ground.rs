@@ -3,10 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use super::stages::PrepareError;
-use crate::bundle::built::Damaged;
+use crate::bundle::built::{self, Damaged};
 use crate::bundle::policies::VersionHead;
 use crate::bundle::{BuiltBundle, Bundle, BundleFacts, Schema, SchemaSource, SharedSchema};
 use crate::decision::Engine;
+use crate::grants::PrincipalReads;
+use crate::route::RouteTable;
 
 /// The bundle that decides.
 #[derive(Debug)]
@@ -23,12 +25,12 @@ pub(super) enum LazySchema {
 }
 
 impl LazySchema {
-    /// The schema.
-    pub(super) fn get(&self) -> Result<&Schema, Damaged> {
+    /// The schema; `routes` are those of its bundle.
+    pub(super) fn get(&self, routes: &RouteTable) -> Result<&Schema, Damaged> {
         match self {
             Self::Read(schema) => Ok(schema),
             Self::Built { source, parsed } => parsed
-                .get_or_init(|| source.parse().map(Arc::new))
+                .get_or_init(|| source.parse(routes).map(Arc::new))
                 .as_ref()
                 .map(Arc::as_ref)
                 .map_err(Clone::clone),
@@ -73,8 +75,23 @@ impl Ground {
             }
             Self::Built(bundle) => {
                 let Some(head) = bundle.version(name) else { return Ok(None) };
-                let [index, rules, sources] = bundle.sections(name)?;
+                let [index, rules, sources] = bundle.engine_sections(name)?;
                 Ok(Some((Arc::clone(head), Engine::open(index, rules, sources)?)))
+            }
+        }
+    }
+
+    /// What a version's policies can ask of a principal.
+    pub(super) fn principal_reads(&self, version: &str) -> Result<PrincipalReads, PrepareError> {
+        match self {
+            Self::Read(bundle) => {
+                let version = bundle.version(version).ok_or(PrepareError::Version)?;
+                Ok(PrincipalReads::of_policies(version.policies()))
+            }
+            Self::Built(bundle) => {
+                let text = bundle.file().section(&built::reads_section(version))?.all()?;
+                let reads = serde_json::from_slice(&text);
+                Ok(reads.map_err(|error| Damaged::new(format!("what its policies read: {error}")))?)
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::bundle::BundleFacts;
 use crate::bundle::built::Damaged;
 use crate::bundle::deployment::{AnswerScope, Api};
 use crate::bundle::policies::VersionHead;
-use crate::decision::{Engine, EngineError, OperationScope, PolicySlice};
+use crate::decision::{Engine, EngineError, OperationScope};
 use crate::entities::{EntityError, EntityFactory, OperationEntities};
 use crate::grants::{GrantError, GrantPlan};
 use crate::iam::PreparedRoutes;
@@ -42,7 +42,7 @@ pub(super) struct Stage {
 /// An operation of a stage, ready to be asked for.
 #[derive(Debug)]
 pub(super) struct PreparedOperation {
-    pub(super) entities: OperationEntities,
+    pub(super) entities: Arc<OperationEntities>,
     pub(super) scope: OperationScope,
 }
 
@@ -66,8 +66,6 @@ pub(super) struct WholeStage {
     pub(super) plan: GrantPlan,
     /// What they are held against.
     pub(super) schema: LazySchema,
-    /// By operation: the policies that can apply, for Cedar's own authorizer to be asked.
-    pub(super) slices: Vec<PolicySlice>,
     /// The routes, as the compiler of documents wants them.
     pub(super) prepared: PreparedRoutes,
 }
@@ -79,6 +77,9 @@ pub enum PrepareError {
     /// The schema's actions cannot be read.
     #[error("the actions of the schema cannot be read: {0}")]
     Actions(String),
+    /// A version of the policies is not there.
+    #[error("the version of the policies is not there")]
+    Version,
     /// An operation is none of the route table.
     #[error("the operation is not in the route table")]
     Operation,
@@ -179,43 +180,29 @@ impl Stage {
         let entities =
             OperationEntities::within(operation, &self.api, &self.name, facts.vocabulary(), groups)?;
         let scope = self.engine.scope(&entities)?;
-        Ok(place.get_or_init(|| PreparedOperation { entities, scope }))
+        Ok(place.get_or_init(|| PreparedOperation { entities: Arc::new(entities), scope }))
     }
 
     /// What makes the documents of the stage.
     fn whole(&self, ground: &Ground, api: &Api) -> Result<WholeStage, PrepareError> {
         let routes = ground.facts().routes();
-        let slices = self.slices(ground.facts())?;
         Ok(WholeStage {
-            plan: self.plan(ground.facts(), &slices)?,
+            plan: self.plan(ground)?,
             schema: ground.schema(),
-            slices,
             prepared: PreparedRoutes::new(routes, api.kind.router(), api.kind.path_encoding()),
         })
     }
 
-    /// By operation: the policies that can apply.
-    fn slices(&self, facts: &BundleFacts) -> Result<Vec<PolicySlice>, PrepareError> {
-        // They are the same for every API and stage: their names are attributes, which no scope reads.
-        let slice = |operation: &Operation| {
-            let entities = &self.operation(facts, operation.id())?.entities;
-            Ok(self.engine.slice(entities.action(), entities.route(), entities.entities())?)
-        };
-        facts.routes().operations().iter().map(slice).collect()
-    }
-
-    /// What would make a principal's grants, where no documents are made.
-    pub(super) fn fresh_plan(&self, facts: &BundleFacts) -> Result<GrantPlan, PrepareError> {
-        self.plan(facts, &self.slices(facts)?)
-    }
-
     /// What makes a principal's grants.
-    fn plan(&self, facts: &BundleFacts, slices: &[PolicySlice]) -> Result<GrantPlan, PrepareError> {
-        let entities =
-            |operation: &Operation| self.operation(facts, operation.id()).map(|prepared| &prepared.entities);
-        let entities: Vec<&OperationEntities> =
-            facts.routes().operations().iter().map(entities).collect::<Result<_, _>>()?;
-        Ok(GrantPlan::new(entities.into_iter().zip(slices))?)
+    pub(super) fn plan(&self, ground: &Ground) -> Result<GrantPlan, PrepareError> {
+        let operation = |operation: &Operation| {
+            let PreparedOperation { entities, scope } = self.operation(ground.facts(), operation.id())?;
+            Ok((Arc::clone(entities), scope.clone()))
+        };
+        let operations = ground.facts().routes().operations().iter().map(operation);
+        let operations = operations.collect::<Result<Vec<_>, PrepareError>>()?;
+        let reads = ground.principal_reads(&self.version.name)?;
+        Ok(GrantPlan::new(Arc::clone(&self.engine), reads, operations))
     }
 }
 

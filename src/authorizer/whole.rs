@@ -25,14 +25,17 @@ use std::sync::Arc;
 
 use super::known::Believed;
 use super::rejection::Rejection;
-use super::{Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal};
+use super::{
+    Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal, unprepared,
+};
 use crate::arn::MethodArn;
 use crate::bundle::BundleFacts;
+use crate::bundle::built::Damaged;
 use crate::bundle::deployment::Api;
 use crate::context::contract::safe_text;
-use crate::decision::Effect;
+use crate::decision::{Effect, EngineError, PolicySlice};
 use crate::entities::{HttpFacts, Principal, principal_id};
-use crate::grants::Grant;
+use crate::grants::{Grant, GrantError};
 use crate::iam::{Compiled, IamPolicy, Limits, ResourceArn, StageWideArn, WholeApi, compile};
 use crate::jose::VerifiedClaims;
 use crate::path::RequestPath;
@@ -59,16 +62,20 @@ pub(super) enum Document {
 
 impl Document {
     /// Compiles the document of a principal: its grants, and from them the statements, proved.
+    ///
+    /// # Errors
+    /// [`Damaged`]: from a bundle that is not the one that was built no document is made.
     pub(super) fn compile(
         bundle: &BundleFacts,
         (api, stage, whole): (&Api, &Stage, &WholeStage),
         arn: &StageWideArn,
         principal: &Principal,
-    ) -> Self {
-        let schema = || whole.schema.get().map_err(|damaged| damaged.to_string());
-        let grants = match whole.plan.grants_by(bundle.routes(), &schema, principal.entity()) {
+    ) -> Result<Self, Damaged> {
+        let schema = || whole.schema.get(bundle.routes());
+        let grants = match whole.plan.grants_by(bundle.routes(), &schema, principal) {
             Ok(grants) => grants,
-            Err(error) => return Self::None(error.to_string()),
+            Err(GrantError::Damaged(damaged)) => return Err(damaged),
+            Err(error @ GrantError::Unworkable { .. }) => return Ok(Self::None(error.to_string())),
         };
         let limits = bundle.deployment().document;
         let question = WholeApi {
@@ -85,41 +92,61 @@ impl Document {
                 work: limits.work,
             },
         };
-        let recheck = recheck(bundle, (api, stage, whole), principal);
-        match compile(&question, &recheck) {
+        let damage = RefCell::new(None);
+        let recheck = recheck(bundle, (api, stage), principal, &damage);
+        let compiled = compile(&question, &recheck);
+        if let Some(damaged) = damage.take() {
+            return Err(damaged);
+        }
+        Ok(match compiled {
             Ok(compiled) => {
                 let determined_by_path =
                     grants.operations().iter().map(Grant::is_determined_by_path).collect();
                 Self::Whole { compiled: Arc::new(compiled), determined_by_path }
             }
             Err(error) => Self::None(error.to_string()),
-        }
+        })
     }
 }
 
 /// Cedar's own decision on a request for a path of an operation, with no volatile fact; an error is a deny. `None` where
-/// the request cannot be put together.
+/// the request cannot be put together, or the policies cannot be read: then `damage` says why. Under a cross-check all
+/// policies are asked, else those whose scope is true.
 fn recheck<'b>(
     bundle: &'b BundleFacts,
-    (api, stage, whole): (&'b Api, &'b Stage, &'b WholeStage),
+    (api, stage): (&'b Api, &'b Stage),
     principal: &'b Principal,
+    damage: &'b RefCell<Option<Damaged>>,
 ) -> impl Fn(&Operation, &RequestPath) -> Option<Effect> + 'b {
-    // Several requests for one operation come one after the other, and have one store.
-    let last = RefCell::new(None);
+    // Several requests for one operation come one after the other, and have one store and the same policies.
+    let last: RefCell<Option<(OperationId, _, PolicySlice)>> = RefCell::new(None);
     move |operation, path| {
         let id = operation.id();
-        let PreparedOperation { entities, .. } = stage.operation(bundle, id).ok()?;
-        let slice = whole.slices.get(id.index())?;
+        let PreparedOperation { entities, scope } = stage.operation(bundle, id).ok()?;
         let matched = bundle.routes().find(api.kind.router(), operation.verb()?, path)?;
-        let known = last.take().filter(|(of, _)| *of == operation.id()).map(|(_, store)| store);
-        let store = match known {
-            Some(store) => store,
-            None => stage.factory.store(entities, principal).ok()?,
+        let known = last.take().filter(|(of, ..)| *of == id).map(|(_, store, slice)| (store, slice));
+        let (store, slice) = match known {
+            Some(known) => known,
+            None => {
+                let store = stage.factory.store(entities, principal).ok()?;
+                let slice = match bundle.deployment().cross_check {
+                    true => stage.engine.whole(),
+                    false => stage.engine.slice_for(principal, scope),
+                };
+                match slice {
+                    Ok(slice) => (store, slice),
+                    Err(EngineError::Damaged(damaged)) => {
+                        damage.replace(Some(damaged));
+                        return None;
+                    }
+                    Err(EngineError::Together(_)) => return None,
+                }
+            }
         };
         let (uid, facts) = (principal.uid(), HttpFacts::default());
         let request = stage.factory.request_in(store, uid, entities, &matched, path.as_str(), &facts).ok()?;
         let effect = slice.decide(&request).effect();
-        last.replace(Some((operation.id(), request.entities)));
+        last.replace(Some((id, request.entities, slice)));
         Some(effect)
     }
 }
@@ -158,6 +185,7 @@ impl Authorizer {
             Some(document) => (Arc::clone(document), true),
             None => {
                 let found = self.documents.get_or_make(whole, &stage, claims, &principal, make);
+                let found = found.map_err(|damaged| unprepared(damaged.into()))?;
                 token.made.keep_document(&stage, &found.0);
                 found
             }

@@ -8,7 +8,7 @@
 //! manifest     the length of the head (u32); the head, JSON: see `Head`; then the SHA-256 of every 4,096 bytes of the digests
 //! digests      the SHA-256 of every block of the data
 //! data         sections, each of which begins with a block of 4,096 bytes: the files as they were written, and for each
-//!              version of the policies its index and its rules
+//!              version of the policies its index, its rules, and what they can ask of a principal
 //! signatures   none to sixteen of 100 bytes: "SIG1", the key's id (32 bytes), the Ed25519 signature (64 bytes)
 //! ```
 //! A signature (RFC 8032) is over the text `cedar-gate bundle` with a zero byte, and the prelude. So it covers the manifest,
@@ -23,7 +23,8 @@
 //! With the opening: the head, and the small files of TOML and JSON (deployment, routes, issuers, their keys, revocations),
 //! by the same code that reads them from a folder; what they say of each other was checked when it was built. Not parsed are
 //! the schema and the roles, of which the head has what is needed, and the policies: each is made when it is first a candidate.
-//! Where answers speak of a whole API, all policies are parsed, and the schema where a condition has to be evaluated in part.
+//! Where answers speak of a whole API, the policies with conditions that apply to a caller are parsed when its document is
+//! first made, and the schema where a condition has to be evaluated in part.
 
 mod blocks;
 mod signature;
@@ -44,7 +45,7 @@ pub use self::signature::{KeyError, ReleaseKey, Signature, SigningKey, TrustedKe
 pub use self::write::Writer;
 
 /// The number of the format. It changes with the layout of anything in the file, the sections included.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How the file begins.
 const MAGIC: &[u8; 16] = b"CEDARGATE-BUNDLE";
@@ -71,6 +72,12 @@ pub fn index_section(version: &str) -> String {
 #[must_use]
 pub fn rules_section(version: &str) -> String {
     format!("rules of {version}")
+}
+
+/// Which section holds what a version's policies can ask of a principal, as JSON.
+#[must_use]
+pub fn reads_section(version: &str) -> String {
+    format!("reads of {version}")
 }
 
 /// A built bundle that has been found whole, and signed where it has to be.

@@ -11,18 +11,22 @@ use std::sync::OnceLock;
 
 use cedar_policy as cedar;
 
+use super::pieces::Pieces;
 use super::{EngineError, reads_http};
 use crate::bundle::built::{Damaged, Section};
 use crate::cedar_core::{Condition, coded};
 
 /// A policy, ready to be asked when its scope is true.
 #[derive(Clone, Debug)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// The id as answers write it.
-    pub(super) name: String,
-    pub(super) permits: bool,
-    pub(super) condition: Option<Condition>,
-    pub(super) reads_http: bool,
+    pub(crate) name: String,
+    /// Whether it is a permit; else it is a forbid.
+    pub(crate) permits: bool,
+    /// Its conditions; `None` where its scope is all.
+    pub(crate) condition: Option<Condition>,
+    /// Whether they may read `context.http`.
+    pub(crate) reads_http: bool,
     /// What a refused caller may read (`@deny_message`).
     pub(super) deny_message: Option<String>,
 }
@@ -49,15 +53,12 @@ pub(super) struct BuiltRules {
     policies: usize,
     records: Section,
     sources: Section,
-    /// By place, in pieces of [`PIECE`]: what was never asked takes no room.
-    rules: Vec<OnceLock<Piece>>,
+    rules: Pieces<Rule>,
+    /// Those that were wanted as Cedar's.
+    parsed: Pieces<cedar::Policy>,
     /// All of them, where they were wanted.
     all: OnceLock<Result<cedar::PolicySet, EngineError>>,
 }
-
-type Piece = Box<[OnceLock<Rule>]>;
-
-const PIECE: usize = 64;
 
 const PERMITS: u32 = 1;
 const HAS_CONDITION: u32 = 2;
@@ -87,19 +88,15 @@ impl Rules {
         }
     }
 
-    /// The same in the set that all of them make.
-    pub(super) fn in_set<'s>(
-        &self,
-        policies: &'s cedar::PolicySet,
-        place: usize,
-        rule: &Rule,
-    ) -> Result<&'s cedar::Policy, EngineError> {
-        let found = match self {
-            Self::Read { ids, .. } => ids.get(place).and_then(|id| policies.policy(id)),
-            Self::Built(_) => policies.policy(&cedar::PolicyId::new(&rule.name)),
-        };
-        // To leave one out could leave a forbid out.
-        Ok(found.ok_or_else(missing)?)
+    /// The same as Cedar's; of a built bundle it is parsed when it is first wanted.
+    pub(super) fn policy(&self, place: usize) -> Result<&cedar::Policy, EngineError> {
+        match self {
+            // To leave one out could leave a forbid out.
+            Self::Read { policies, ids, .. } => {
+                Ok(ids.get(place).and_then(|id| policies.policy(id)).ok_or_else(missing)?)
+            }
+            Self::Built(built) => built.policy(place),
+        }
     }
 }
 
@@ -113,19 +110,18 @@ impl BuiltRules {
         if policies.checked_mul(RECORD).is_none_or(|bytes| bytes > records.len()) {
             return Err(missing());
         }
-        let mut rules = Vec::new();
-        rules.resize_with(policies.div_ceil(PIECE), OnceLock::new);
-        Ok(Self { policies, records, sources, rules, all: OnceLock::new() })
+        let (rules, parsed) = (Pieces::of(policies), Pieces::of(policies));
+        Ok(Self { policies, records, sources, rules, parsed, all: OnceLock::new() })
     }
 
     fn rule(&self, place: usize) -> Result<&Rule, EngineError> {
-        let piece = self.rules.get(place / PIECE).ok_or_else(missing)?.get_or_init(new_piece);
-        let found = piece.get(place % PIECE).ok_or_else(missing)?;
-        if let Some(rule) = found.get() {
-            return Ok(rule);
-        }
-        let rule = self.record(place)?.rule(&self.records, &self.sources)?;
-        Ok(found.get_or_init(|| rule))
+        let make = || Ok(self.record(place)?.rule(&self.records, &self.sources)?);
+        self.rules.get_or_make(place, make).ok_or_else(missing)?
+    }
+
+    fn policy(&self, place: usize) -> Result<&cedar::Policy, EngineError> {
+        let make = || Ok(self.record(place)?.parse(&self.sources)?);
+        self.parsed.get_or_make(place, make).ok_or_else(missing)?
     }
 
     /// All of them as Cedar's, parsed when they are first wanted.
@@ -133,7 +129,7 @@ impl BuiltRules {
         self.all.get_or_init(|| {
             let mut all = cedar::PolicySet::new();
             for place in 0..self.policies {
-                let policy = self.record(place)?.parse(&self.sources)?;
+                let policy = self.policy(place)?.clone();
                 all.add(policy).map_err(|error| EngineError::Together(error.to_string()))?;
             }
             Ok(all)
@@ -153,10 +149,6 @@ impl BuiltRules {
             text: [text as usize, text_bytes as usize],
         })
     }
-}
-
-fn new_piece() -> Piece {
-    (0..PIECE).map(|_| OnceLock::new()).collect()
 }
 
 /// What is written of a policy.

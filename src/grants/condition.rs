@@ -11,6 +11,7 @@
 //! of principal or operation too is [mixed](Condition::is_mixed): partial evaluation may make more of it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cedar_policy as cedar;
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, UnaryOp, Var};
@@ -44,7 +45,7 @@ pub(super) struct Question<'q> {
     /// Principal, action and resource, for what has to be evaluated with them; `None` where they cannot be put together.
     pub(super) ground: &'q dyn Fn() -> Option<(&'q cedar::Request, &'q cedar::Entities)>,
     /// What has been evaluated for this principal, by [`Ground`]s' numbers.
-    pub(super) of_principal: &'q mut [Option<Value>],
+    pub(super) of_principal: &'q mut Vec<Option<Value>>,
     /// The questions about the path so far.
     pub(super) tests: &'q mut Vec<Test>,
 }
@@ -54,9 +55,7 @@ pub(super) type Value = Option<cedar::EvalResult>;
 
 /// Numbers the expressions that depend on the principal alone, so that each is evaluated once for all operations.
 #[derive(Debug, Default)]
-pub(super) struct Numbering {
-    next: usize,
-}
+pub(super) struct Numbering(AtomicUsize);
 
 #[derive(Debug)]
 enum Node {
@@ -85,7 +84,7 @@ enum Ground {
 
 impl Condition {
     /// Reads the clauses of a policy.
-    pub(super) fn of(policy: &cedar::Policy, known: Known, numbering: &mut Numbering) -> Self {
+    pub(super) fn of(policy: &cedar::Policy, known: Known, numbering: &Numbering) -> Self {
         let mut reader = Reader { known, numbering, is_mixed: false };
         let node = match policy.to_pst() {
             Ok(policy) => {
@@ -113,16 +112,15 @@ impl Condition {
 }
 
 impl Numbering {
-    /// How many there are.
-    pub(super) const fn len(&self) -> usize {
-        self.next
+    fn next(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 /// Takes expressions apart.
 struct Reader<'n> {
     known: Known,
-    numbering: &'n mut Numbering,
+    numbering: &'n Numbering,
     is_mixed: bool,
 }
 
@@ -218,10 +216,7 @@ impl Reader<'_> {
         let expression = cedar_core::expression(expression);
         Some(match variables.of_operation {
             true => Ground::OfOperation(expression),
-            false => {
-                self.numbering.next += 1;
-                Ground::OfPrincipal(self.numbering.next - 1, expression)
-            }
+            false => Ground::OfPrincipal(self.numbering.next(), expression),
         })
     }
 }
@@ -335,6 +330,9 @@ impl Ground {
                     return known.clone();
                 }
                 let value = evaluate(expression, question);
+                if question.of_principal.len() <= *number {
+                    question.of_principal.resize(number + 1, None);
+                }
                 if let Some(place) = question.of_principal.get_mut(*number) {
                     *place = Some(value.clone());
                 }

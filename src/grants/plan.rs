@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy as cedar;
 
@@ -11,28 +11,42 @@ use super::formula::Formula;
 use super::reads::PrincipalReads;
 use super::residual::{PartialPrincipal, PartialStore};
 use super::{Clause, Grant, Grants, is_volatile};
+use crate::bundle::built::Damaged;
 use crate::cedar_core::{self, Node};
-use crate::decision::{Lineage, PolicySlice, reads_http};
-use crate::entities::OperationEntities;
+use crate::decision::{Engine, EngineError, OperationScope, Pieces, PrincipalScope, Rule};
+use crate::entities::{OperationEntities, Principal};
 use crate::route::{Operation, OperationId, RouteTable};
 
-/// What stands between a principal and its grants in one stage: its operations, and the policies that can apply to each.
+/// The schema, made where it is wanted.
+pub type LazySchema<'g> = &'g dyn Fn() -> Result<&'g cedar::Schema, Damaged>;
+
+/// What stands between a principal and its grants in one stage: its operations, and the policies, each of which is looked
+/// into when it first applies to a principal.
 #[derive(Debug)]
 pub struct GrantPlan {
+    engine: Arc<Engine>,
     operations: Vec<PlannedOperation>,
-    /// The entities of the routes, each with everything it is in.
-    routes: Vec<cedar::Entity>,
-    /// The same, and those of the actions.
-    known: cedar::Entities,
     reads: PrincipalReads,
     numbering: Numbering,
+    /// By the place of the policy: its conditions, taken apart; none where they want partial evaluation.
+    conditions: Pieces<Option<Condition>>,
+    // Made when a condition is evaluated first.
+    known: OnceLock<Result<KnownEntities, String>>,
 }
 
 #[derive(Debug)]
 struct PlannedOperation {
-    action: cedar::EntityUid,
-    route: cedar::EntityUid,
-    policies: Vec<Arc<PlannedPolicy>>,
+    entities: Arc<OperationEntities>,
+    scope: OperationScope,
+}
+
+/// The entities that do not depend on who asks.
+#[derive(Debug)]
+struct KnownEntities {
+    /// Those of the routes, each with everything it is in.
+    routes: Vec<cedar::Entity>,
+    /// The same, and those of the actions.
+    all: cedar::Entities,
 }
 
 /// The most effort for one principal: each condition counts once for each operation that it can apply to. About a
@@ -41,34 +55,56 @@ const MOST_EFFORT: usize = 15_000;
 /// What partial evaluation of a condition takes, in evaluations of one that was taken apart beforehand.
 const PARTIAL_EFFORT: usize = 20;
 
-/// A policy whose action and resource scope match the operation.
-#[derive(Debug)]
-struct PlannedPolicy {
-    policy: cedar::Policy,
-    principal: cedar::PrincipalConstraint,
-    conditions: Conditions,
-}
-
-/// How the conditions of a policy are evaluated.
-#[derive(Debug)]
-enum Conditions {
-    /// It has none: its scope alone decides.
-    None,
-    /// They are taken apart.
-    Prepared(Condition),
-    /// They want partial evaluation.
-    Mixed,
-}
-
-/// Why there are no grants: more conditions than are evaluated for one answer; else a defect of ours, because what a
-/// bundle's author could get wrong is found when it is loaded.
+/// Why there are no grants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the grants of `{operation}` cannot be worked out: {message}")]
-pub struct GrantError {
-    /// The operation's name.
-    pub operation: String,
-    /// Cedar's message.
-    pub message: String,
+pub enum GrantError {
+    /// More conditions than are evaluated for one answer; else a defect of ours, because what a bundle's author could get
+    /// wrong is found when it is loaded.
+    #[error("the grants of `{operation}` cannot be worked out: {message}")]
+    Unworkable {
+        /// The operation's name.
+        operation: String,
+        /// Cedar's message, or ours.
+        message: String,
+    },
+    /// The built bundle was changed or damaged.
+    #[error("the bundle is damaged: {0}")]
+    Damaged(#[from] Damaged),
+}
+
+/// The same, before it is said of which operation.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Failure {
+    #[error("{0}")]
+    Message(String),
+    Damaged(#[from] Damaged),
+}
+
+impl Failure {
+    fn of(self, operation: &Operation) -> GrantError {
+        match self {
+            Self::Message(message) => {
+                GrantError::Unworkable { operation: operation.name().to_owned(), message }
+            }
+            Self::Damaged(damaged) => GrantError::Damaged(damaged),
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Message(message)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Damaged(damaged) => Self::Damaged(damaged),
+            EngineError::Together(message) => Self::Message(message),
+        }
+    }
 }
 
 /// A fact beyond principal and path that a policy's outcome on an operation can depend on, for some principal.
@@ -83,42 +119,23 @@ pub struct VolatileRead {
 }
 
 impl GrantPlan {
-    /// Prepares the operations of a stage, given in the order of the route table.
-    ///
-    /// # Errors
-    /// [`GrantError`]
-    pub fn new<'o>(
-        operations: impl IntoIterator<Item = (&'o OperationEntities, &'o PolicySlice)>,
-    ) -> Result<Self, GrantError> {
-        let mut routes: HashMap<cedar::EntityUid, cedar::Entity> = HashMap::new();
-        let mut actions: Vec<cedar::Entity> = Vec::new();
-        let (mut reads, mut numbering) = (PrincipalReads::default(), Numbering::default());
-        // A policy can apply to many operations, and is looked into once.
-        let mut known: HashMap<cedar::PolicyId, Arc<PlannedPolicy>> = HashMap::new();
-        let mut planned = Vec::new();
-        for (entities, slice) in operations {
-            let (action, route) = (entities.action().clone(), entities.route().clone());
-            let entity = entities.entities().get(&route).ok_or_else(|| GrantError {
-                operation: action.to_string(),
-                message: "the route has no entity".to_owned(),
-            })?;
-            routes.entry(route.clone()).or_insert_with(|| entity.clone());
-            actions.extend(entities.entities().get(&action).cloned());
-            let mut plan = |policy: &cedar::Policy| {
-                let planned = known.entry(policy.id().clone()).or_insert_with(|| {
-                    reads.add(policy);
-                    Arc::new(PlannedPolicy::new(policy, &mut numbering))
-                });
-                Arc::clone(planned)
-            };
-            let mut policies: Vec<Arc<PlannedPolicy>> = slice.policies().map(&mut plan).collect();
-            policies.sort_by(|one, other| one.policy.id().cmp(other.policy.id()));
-            planned.push(PlannedOperation { action, route, policies });
+    /// Prepares the operations of a stage, given in the order of the route table; `reads` are those of all policies of the
+    /// engine.
+    pub fn new(
+        engine: Arc<Engine>,
+        reads: PrincipalReads,
+        operations: impl IntoIterator<Item = (Arc<OperationEntities>, OperationScope)>,
+    ) -> Self {
+        let planned = operations.into_iter().map(|(entities, scope)| PlannedOperation { entities, scope });
+        let conditions = Pieces::of(engine.len());
+        Self {
+            operations: planned.collect(),
+            reads,
+            numbering: Numbering::default(),
+            conditions,
+            known: OnceLock::new(),
+            engine,
         }
-        let all = routes.values().cloned().chain(actions);
-        let known = cedar::Entities::from_entities(all, None)
-            .map_err(|error| GrantError { operation: String::new(), message: error.to_string() })?;
-        Ok(Self { operations: planned, routes: routes.into_values().collect(), known, reads, numbering })
     }
 
     /// What the grants can depend on: two principals of one type, with the same roles, the same tenant and the same
@@ -128,12 +145,11 @@ impl GrantPlan {
         &self.reads
     }
 
-    /// The grants of a principal, whose entity must conform to the schema and comes with everything it is in as its parents.
+    /// The grants of a principal, whose entity must conform to the schema and comes with everything it is in.
     ///
-    /// A policy whose principal scope is false for it is left out, as
-    /// [`Engine::slice`](crate::decision::Engine::slice) leaves out those whose action or resource scope is: evaluating a
-    /// scope cannot fail. One without conditions is then true. Of the others Cedar evaluates the parts without the context;
-    /// what cannot be taken apart so is evaluated partially.
+    /// A policy whose scope is false for it and the operation is left out: evaluating a scope cannot fail. One without
+    /// conditions is then true. Of the others Cedar evaluates the parts without the context; what cannot be taken apart so
+    /// is evaluated partially.
     ///
     /// # Errors
     /// [`GrantError`]
@@ -141,7 +157,7 @@ impl GrantPlan {
         &self,
         routes: &RouteTable,
         schema: &cedar::Schema,
-        principal: &cedar::Entity,
+        principal: &Principal,
     ) -> Result<Grants, GrantError> {
         self.grants_by(routes, &|| Ok(schema), principal)
     }
@@ -153,15 +169,13 @@ impl GrantPlan {
     pub fn grants_by<'g>(
         &'g self,
         routes: &RouteTable,
-        schema: &'g dyn Fn() -> Result<&'g cedar::Schema, String>,
-        principal: &'g cedar::Entity,
+        schema: LazySchema<'g>,
+        principal: &'g Principal,
     ) -> Result<Grants, GrantError> {
-        let mut granting = Granting::new(self, schema, principal)?;
+        let mut granting = Granting::new(self, schema, principal);
         let operations = routes.operations().iter().zip(&self.operations);
         let grants = operations.map(|(operation, planned)| {
-            granting
-                .grant(operation, planned)
-                .map_err(|message| GrantError { operation: operation.name().to_owned(), message })
+            granting.grant(operation, planned).map_err(|failure| failure.of(operation))
         });
         Ok(Grants::new(grants.collect::<Result<_, _>>()?))
     }
@@ -177,22 +191,16 @@ impl GrantPlan {
         principals: &[cedar::EntityTypeName],
     ) -> Result<BTreeSet<VolatileRead>, GrantError> {
         let mut reads = BTreeSet::new();
-        // Most policies cannot read such a fact, whatever is known. Each is looked into once for all operations.
-        let mut readers: HashMap<&cedar::PolicyId, bool> = HashMap::new();
         let mut store = None;
         for (operation, planned) in routes.operations().iter().zip(&self.operations) {
-            let failed = |message: String| GrantError { operation: operation.name().to_owned(), message };
-            let mut may_read = |policy: &'_ PlannedPolicy, id| {
-                *readers.entry(id).or_insert_with(|| policy.is_conditional() && reads_http(&policy.policy))
-            };
-            let policies = planned.policies.iter().map(Arc::as_ref);
-            let conditional: Vec<&PlannedPolicy> =
-                policies.filter(|policy| may_read(policy, policy.policy.id())).collect();
-            if conditional.is_empty() {
+            let failed = |message: String| Failure::from(message).of(operation);
+            let readers = self.readers(planned).map_err(|error| Failure::from(error).of(operation))?;
+            if readers.is_empty() {
                 continue;
             }
             if store.is_none() {
-                let entities = cedar::Entities::from_entities(self.routes.iter().cloned(), None)
+                let routes = self.known().map_err(failed)?.routes.iter().cloned();
+                let entities = cedar::Entities::from_entities(routes, None)
                     .map_err(|error| failed(error.to_string()))?;
                 store = Some(PartialStore::new(schema, entities).map_err(&failed)?);
             }
@@ -201,7 +209,7 @@ impl GrantPlan {
                 let mut grant = Grant::default();
                 let anyone = PartialPrincipal::Anyone(kind);
                 planned
-                    .evaluate(store, &anyone, operation, conditional.iter().copied(), &mut grant)
+                    .evaluate(store, &anyone, operation, readers.iter().copied(), &mut grant)
                     .map_err(&failed)?;
                 for clause in grant.permits.iter().chain(&grant.forbids) {
                     clause.formula.visit_facts(&mut |fact| {
@@ -215,6 +223,51 @@ impl GrantPlan {
         }
         Ok(reads)
     }
+
+    /// The policies that can apply to an operation and may read a volatile fact: most cannot, whatever is known.
+    fn readers(&self, planned: &PlannedOperation) -> Result<Vec<&cedar::Policy>, EngineError> {
+        let mut readers = Vec::new();
+        for place in self.engine.reachable(&planned.scope)? {
+            if self.engine.rule(place)?.reads_http {
+                readers.push(self.engine.policy(place)?);
+            }
+        }
+        Ok(readers)
+    }
+
+    fn known(&self) -> Result<&KnownEntities, String> {
+        self.known.get_or_init(|| KnownEntities::of(&self.operations)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The conditions of a policy, taken apart; `None` where they want partial evaluation.
+    fn condition(
+        &self,
+        place: usize,
+        condition: &cedar_core::Condition,
+    ) -> Result<Option<&Condition>, String> {
+        let take_apart = || {
+            let condition = Condition::of(&condition.policy(), Known::Request, &self.numbering);
+            Ok(if condition.is_mixed() { None } else { Some(condition) })
+        };
+        let found = self.conditions.get_or_make(place, take_apart);
+        found.ok_or_else(|| "a policy has no place".to_owned())?.map(Option::as_ref)
+    }
+}
+
+impl KnownEntities {
+    fn of(operations: &[PlannedOperation]) -> Result<Self, String> {
+        let mut routes: HashMap<&cedar::EntityUid, &cedar::Entity> = HashMap::new();
+        let mut actions: Vec<&cedar::Entity> = Vec::new();
+        for entities in operations.iter().map(|planned| &planned.entities) {
+            let route = entities.entities().get(entities.route());
+            routes.insert(entities.route(), route.ok_or("a route has no entity")?);
+            actions.extend(entities.entities().get(entities.action()));
+        }
+        let nodes: Vec<Node> =
+            routes.values().chain(&actions).map(|entity| Node::from((*entity).clone())).collect();
+        let all = cedar_core::store(&nodes).map_err(|error| error.to_string())?;
+        Ok(Self { routes: routes.into_values().cloned().collect(), all })
+    }
 }
 
 impl PlannedOperation {
@@ -224,49 +277,29 @@ impl PlannedOperation {
         store: &PartialStore<'_>,
         principal: &PartialPrincipal<'_>,
         operation: &Operation,
-        policies: impl IntoIterator<Item = &'p PlannedPolicy>,
+        policies: impl IntoIterator<Item = &'p cedar::Policy>,
         grant: &mut Grant,
     ) -> Result<(), String> {
-        let policies = policies.into_iter().map(|planned| planned.policy.clone());
-        let policies = cedar::PolicySet::from_policies(policies).map_err(|error| error.to_string())?;
-        let asked = (&self.action, &self.route);
+        let policies = cedar::PolicySet::from_policies(policies.into_iter().cloned());
+        let policies = policies.map_err(|error| error.to_string())?;
+        let asked = (self.entities.action(), self.entities.route());
         let residuals = store.residuals(principal, operation, asked, &policies, &mut grant.tests)?;
         grant.is_partially_evaluated = true;
         for residual in residuals {
-            grant.push(&residual.policy, residual.effect, residual.formula);
+            let permits = residual.effect == cedar::Effect::Permit;
+            grant.push(residual.policy.to_string(), permits, residual.formula);
         }
         Ok(())
-    }
-}
-
-impl PlannedPolicy {
-    fn new(policy: &cedar::Policy, numbering: &mut Numbering) -> Self {
-        let has_none = policy.to_pst().is_ok_and(|policy| policy.body().clauses().is_empty());
-        let conditions = match has_none {
-            true => Conditions::None,
-            false => match Condition::of(policy, Known::Request, numbering) {
-                condition if condition.is_mixed() => Conditions::Mixed,
-                condition => Conditions::Prepared(condition),
-            },
-        };
-        Self { principal: policy.principal_constraint(), conditions, policy: policy.clone() }
-    }
-
-    fn is_conditional(&self) -> bool {
-        match self.conditions {
-            Conditions::None => false,
-            Conditions::Prepared(_) | Conditions::Mixed => true,
-        }
     }
 }
 
 /// The grants of one principal, while they are worked out.
 struct Granting<'g> {
     plan: &'g GrantPlan,
-    schema: &'g dyn Fn() -> Result<&'g cedar::Schema, String>,
-    principal: &'g cedar::Entity,
-    uid: cedar::EntityUid,
-    lineage: Lineage,
+    schema: LazySchema<'g>,
+    principal: &'g Principal,
+    /// What the scopes tell of the principal, once they were asked.
+    scope: Option<PrincipalScope>,
     effort: usize,
     /// What conditions said that depend on the principal alone.
     of_principal: Vec<Option<Value>>,
@@ -276,57 +309,38 @@ struct Granting<'g> {
 }
 
 impl<'g> Granting<'g> {
-    fn new(
-        plan: &'g GrantPlan,
-        schema: &'g dyn Fn() -> Result<&'g cedar::Schema, String>,
-        principal: &'g cedar::Entity,
-    ) -> Result<Self, GrantError> {
-        let uid = principal.uid();
-        let alone = cedar::Entities::from_entities([principal.clone()], None).map_err(|error| {
-            GrantError { operation: uid.type_name().to_string(), message: error.to_string() }
-        })?;
-        let lineage = Lineage::of(&uid, &alone);
-        let of_principal = vec![None; plan.numbering.len()];
-        Ok(Self {
-            plan,
-            schema,
-            principal,
-            uid,
-            lineage,
-            effort: 0,
-            of_principal,
-            known: None,
-            partial: None,
-        })
+    const fn new(plan: &'g GrantPlan, schema: LazySchema<'g>, principal: &'g Principal) -> Self {
+        let of_principal = Vec::new();
+        Self { plan, schema, principal, scope: None, effort: 0, of_principal, known: None, partial: None }
     }
 
-    fn grant(&mut self, operation: &Operation, planned: &PlannedOperation) -> Result<Grant, String> {
+    fn grant(&mut self, operation: &Operation, planned: &PlannedOperation) -> Result<Grant, Failure> {
+        let (plan, engine) = (self.plan, &self.plan.engine);
+        let scope = match &self.scope {
+            Some(scope) => scope,
+            None => self.scope.insert(engine.principal(self.principal)?),
+        };
         let mut grant = Grant::default();
-        let mut mixed: Vec<&PlannedPolicy> = Vec::new();
+        let mut mixed: Vec<&cedar::Policy> = Vec::new();
         // Made when it is wanted first: what depends on the principal alone is mostly known by now.
         let request: OnceCell<Option<cedar::Request>> = OnceCell::new();
-        for policy in planned.policies.iter().map(Arc::as_ref) {
-            if !self.lineage.satisfies_principal(&policy.principal) {
+        for place in engine.applying(scope, &planned.scope)? {
+            let Rule { name, permits, condition, .. } = engine.rule(place)?;
+            let Some(condition) = condition else {
+                grant.push(name.clone(), *permits, Formula::TRUE);
                 continue;
-            }
-            let condition = match &policy.conditions {
-                Conditions::None => {
-                    grant.push(policy.policy.id(), policy.policy.effect(), Formula::TRUE);
-                    continue;
-                }
-                Conditions::Mixed => {
-                    self.spend(PARTIAL_EFFORT)?;
-                    mixed.push(policy);
-                    continue;
-                }
-                Conditions::Prepared(condition) => condition,
+            };
+            let Some(condition) = plan.condition(place, condition)? else {
+                self.spend(PARTIAL_EFFORT)?;
+                mixed.push(engine.policy(place)?);
+                continue;
             };
             self.spend(1)?;
             if self.known.is_none() {
                 self.known = Some(self.with_principal()?);
             }
             let ground = || {
-                let made = || Self::request(&self.uid, planned).ok();
+                let made = || Self::request(self.principal.uid(), planned).ok();
                 request.get_or_init(made).as_ref().zip(self.known.as_ref())
             };
             let mut question = Question {
@@ -338,20 +352,22 @@ impl<'g> Granting<'g> {
             let formula = condition.formula(&mut question);
             grant.is_partially_evaluated = true;
             if formula != Formula::FALSE {
-                grant.push(policy.policy.id(), policy.policy.effect(), formula);
+                grant.push(name.clone(), *permits, formula);
             }
         }
         if !mixed.is_empty() {
             let partial = match &mut self.partial {
                 Some(partial) => partial,
                 none => {
-                    let routes = self.plan.routes.iter().cloned().chain([self.principal.clone()]);
+                    let routes =
+                        plan.known()?.routes.iter().cloned().chain([self.principal.entity().clone()]);
                     let known = cedar::Entities::from_entities(routes, None);
                     let known = known.map_err(|error| error.to_string())?;
                     none.insert(PartialStore::new((self.schema)()?, known)?)
                 }
             };
-            planned.evaluate(partial, &PartialPrincipal::Known(&self.uid), operation, mixed, &mut grant)?;
+            let principal = PartialPrincipal::Known(self.principal.uid());
+            planned.evaluate(partial, &principal, operation, mixed, &mut grant)?;
         }
         Ok(grant)
     }
@@ -366,24 +382,23 @@ impl<'g> Granting<'g> {
 
     /// The store is complete already, and the principal comes with everything it is in.
     fn with_principal(&self) -> Result<cedar::Entities, String> {
-        let principal = Node::from(self.principal.clone());
-        cedar_core::with_principal(&self.plan.known, &principal).map_err(|error| error.to_string())
+        self.principal.within(&self.plan.known()?.all).map_err(|error| error.to_string())
     }
 
     /// What is asked, without a context: nothing that is evaluated with it reads one.
     fn request(uid: &cedar::EntityUid, planned: &PlannedOperation) -> Result<cedar::Request, String> {
-        let (action, route) = (planned.action.clone(), planned.route.clone());
+        let (action, route) = (planned.entities.action().clone(), planned.entities.route().clone());
         cedar::Request::new(uid.clone(), action, route, cedar::Context::empty(), None)
             .map_err(|error| error.to_string())
     }
 }
 
 impl Grant {
-    fn push(&mut self, policy: &cedar::PolicyId, effect: cedar::Effect, formula: Formula) {
-        let clause = Clause { policy: policy.to_string(), formula };
-        match effect {
-            cedar::Effect::Permit => self.permits.push(clause),
-            cedar::Effect::Forbid => self.forbids.push(clause),
+    fn push(&mut self, policy: String, permits: bool, formula: Formula) {
+        let clause = Clause { policy, formula };
+        match permits {
+            true => self.permits.push(clause),
+            false => self.forbids.push(clause),
         }
     }
 }

@@ -4,19 +4,29 @@ use std::collections::BTreeSet;
 
 use cedar_policy as cedar;
 use cedar_policy::pst::{self, BinaryOp, EntityOrSlot, Expr, Literal, PrincipalConstraint, Var};
+use serde::{Deserialize, Serialize};
 
 use super::residual::{children, collect_facts};
 
 /// What decisions can depend on, of all that is known of a principal, beyond its type, its roles and its tenant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PrincipalReads {
     identity: bool,
     attributes: BTreeSet<Vec<String>>,
 }
 
 impl PrincipalReads {
+    /// What the policies of a set read.
+    #[must_use]
+    pub fn of_policies(policies: &cedar::PolicySet) -> Self {
+        let mut reads = Self::default();
+        policies.policies().for_each(|policy| reads.add(policy));
+        reads
+    }
+
     /// Adds what one policy reads. A policy that cannot be looked into may read everything.
-    pub(super) fn add(&mut self, policy: &cedar::Policy) {
+    fn add(&mut self, policy: &cedar::Policy) {
         let Ok(policy) = policy.to_pst() else {
             self.identity = true;
             return;

@@ -85,8 +85,10 @@ impl<'s> PartialStore<'s> {
         let mut left: Vec<cedar::Policy> = response.residual_policies().collect();
         left.sort_by(|one, other| one.id().cmp(other.id()));
         for policy in left {
-            let condition = Condition::of(&policy, Known::Constants, &mut Numbering::default());
-            let mut question = Question { operation, ground: &|| None, of_principal: &mut [], tests };
+            let condition = Condition::of(&policy, Known::Constants, &Numbering::default());
+            let mut of_principal = Vec::new();
+            let mut question =
+                Question { operation, ground: &|| None, of_principal: &mut of_principal, tests };
             let formula = condition.formula(&mut question);
             residuals.push(Residual { policy: policy.id().clone(), effect: policy.effect(), formula });
         }

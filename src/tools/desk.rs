@@ -3,13 +3,15 @@
 //!
 //! It is put together of the same parts as the authorizer's own stages, and decides as they do.
 
+use std::sync::Arc;
+
 use crate::arn::Verb;
 use crate::bundle::Bundle;
 use crate::bundle::deployment::Api;
 use crate::bundle::policies::PolicyVersion;
 use crate::decision::{Decision, Engine, OperationScope, PolicySlice};
 use crate::entities::{AccessRequest, EntityError, EntityFactory, HttpFacts, OperationEntities, Principal};
-use crate::grants::{GrantError, GrantPlan, Grants};
+use crate::grants::{GrantError, GrantPlan, Grants, PrincipalReads};
 use crate::path::RequestPath;
 use crate::route::{Operation, OperationId, RouteMatch};
 
@@ -21,9 +23,9 @@ pub struct Desk<'b> {
     stage: &'b str,
     version: &'b PolicyVersion,
     factory: EntityFactory,
-    engine: Engine,
+    engine: Arc<Engine>,
     scopes: Vec<OperationScope>,
-    operations: Vec<(OperationEntities, PolicySlice)>,
+    operations: Vec<(Arc<OperationEntities>, PolicySlice)>,
     plan: GrantPlan,
 }
 
@@ -157,7 +159,7 @@ impl<'b> Desk<'b> {
         let failed = |error: &dyn std::fmt::Display| DeskError::Prepare(error.to_string());
         let factory =
             EntityFactory::new(bundle.vocabulary(), &version.roles).map_err(|error| failed(&error))?;
-        let engine = Engine::new(version.policies().clone()).map_err(|error| failed(&error))?;
+        let engine = Arc::new(Engine::new(version.policies().clone()).map_err(|error| failed(&error))?);
         let mut scopes = Vec::with_capacity(bundle.routes().operations().len());
         let actions = bundle.schema().action_entities().map_err(|error| failed(&error))?;
         let mut operations = Vec::with_capacity(bundle.routes().operations().len());
@@ -168,10 +170,12 @@ impl<'b> Desk<'b> {
                 .slice(entities.action(), entities.route(), entities.entities())
                 .map_err(|error| failed(&error))?;
             scopes.push(engine.scope(&entities).map_err(|error| failed(&error))?);
-            operations.push((entities, slice));
+            operations.push((Arc::new(entities), slice));
         }
-        let plan = GrantPlan::new(operations.iter().map(|(entities, slice)| (entities, slice)))
-            .map_err(|error| failed(&error))?;
+        let planned = operations.iter().zip(&scopes);
+        let planned = planned.map(|((entities, _), scope)| (Arc::clone(entities), scope.clone()));
+        let plan =
+            GrantPlan::new(Arc::clone(&engine), PrincipalReads::of_policies(version.policies()), planned);
         Ok(Self { bundle, api, stage, version, factory, engine, scopes, operations, plan })
     }
 
@@ -208,7 +212,7 @@ impl<'b> Desk<'b> {
     /// The entities of an operation, and the policies that can apply to it.
     #[must_use]
     pub fn operation(&self, id: OperationId) -> Option<(&OperationEntities, &PolicySlice)> {
-        self.operations.get(id.index()).map(|(entities, slice)| (entities, slice))
+        self.operations.get(id.index()).map(|(entities, slice)| (entities.as_ref(), slice))
     }
 
     /// The operation that serves a request, and the path's parameters.
@@ -250,7 +254,7 @@ impl<'b> Desk<'b> {
     /// # Errors
     /// [`GrantError`]
     pub fn grants(&self, principal: &Principal) -> Result<Grants, GrantError> {
-        self.plan.grants(self.bundle.routes(), self.bundle.schema(), principal.entity())
+        self.plan.grants(self.bundle.routes(), self.bundle.schema(), principal)
     }
 
     /// Every operation, in the order of the route table.

@@ -15,11 +15,12 @@ use serde_json::error::Error as JsonError;
 use crate::bundle::Bundle;
 use crate::bundle::built::{
     self, BuiltFile, BuiltVersion, Damaged, Head, KeyError, SOURCES, SigningKey, Span, TEXTS, Writer,
-    index_section, rules_section,
+    index_section, reads_section, rules_section,
 };
 use crate::bundle::finding::BundleErrors;
 use crate::bundle::source::SourceFiles;
 use crate::decision::{Engine, EngineError};
+use crate::grants::PrincipalReads;
 
 /// What of a release is not in its sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub fn build_loaded(bundle: &Bundle, files: &SourceFiles, release: &Release) -> 
         let (index, rules) = engine.write(place_of)?;
         sections.push(writer.section(index_section(&version.name), &index));
         sections.push(writer.section(rules_section(&version.name), &rules));
+        let reads = serde_json::to_vec(&PrincipalReads::of_policies(version.policies()))?;
+        sections.push(writer.section(reads_section(&version.name), &reads));
         let policies = u32::try_from(engine.len()).map_err(|_| unbuilt("there are too many policies"))?;
         let (name, digest) = (version.name.clone(), version.digest.clone());
         versions.push(BuiltVersion { name, digest, policies, roles: version.roles.to_built() });

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use super::anatomy::{self, Anatomy, AnatomyError, ClauseKind};
 use super::desk::Asked;
+use super::lineage::Lineage;
 use crate::bundle::policies::PolicyVersion;
 use crate::bundle::source::SourceFiles;
-use crate::decision::{Decision, Effect, Lineage};
+use crate::decision::{Decision, Effect};
 use crate::entities::AccessRequest;
 use crate::grants;
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use cedar_gate::authorizer::Authorizer;
 use cedar_gate::bundle::built::{
-    BuiltError, BuiltFile, Head, ReadAt, Signature, SigningKey, TrustedKeys, Writer,
+    BuiltError, BuiltFile, Head, ReadAt, Signature, SigningKey, TrustedKeys, Writer, reads_section,
 };
 use cedar_gate::bundle::source::SourceFiles;
 use cedar_gate::bundle::{BuiltBundle, Bundle};
 use cedar_gate::fetch::read_bundle;
+use cedar_gate::grants::PrincipalReads;
 use cedar_gate::record::Outcome;
 use cedar_gate::time::Timestamp;
 use cedar_gate::tools::release::{Release, build, verify};
@@ -238,20 +239,10 @@ fn wherever_it_is_cut_off_it_is_refused() {
     }
 }
 
-/// Without the APIs whose answers speak of all of them: their policies are all read with the opening.
-fn without_documents(mut files: SourceFiles) -> SourceFiles {
-    let path = "schema/authorizer.toml";
-    let text = files.text(path).unwrap().to_owned();
-    let (before, rest) = text.split_once("[[api]]\nname               = \"rest-whole\"").unwrap();
-    let (_, after) = rest.split_once("[context]").unwrap();
-    files.insert(path, format!("{before}[context]{after}"));
-    files
-}
-
 /// Each block in turn is another: whatever is asked then, the answer is the right one or a fault.
 #[test]
 fn a_block_that_is_damaged_under_way_makes_faults_and_no_answers() {
-    let files = without_documents(sources());
+    let files = sources();
     let bytes: Arc<[u8]> = built(&files).into();
     let first = usize::try_from(open(&bytes, None).unwrap().unsigned_bytes()).unwrap() / 4_096;
     let read = Authorizer::new(Bundle::load(&files).unwrap()).unwrap();
@@ -308,9 +299,23 @@ fn what_another_version_built_is_refused_in_words() {
     assert_eq!(
         open(&format, None).unwrap_err().to_string(),
         format!(
-            "the bundle has format 9, and this version of cedar-gate opens format 1: build it with version {this}"
+            "the bundle has format 9, and this version of cedar-gate opens format 2: build it with version {this}"
         )
     );
+}
+
+/// A principal's documents are found by what the policies read of it: a built bundle has that written down.
+#[test]
+fn what_its_policies_read_of_a_principal_is_written_down() {
+    let files = sources();
+    let bundle = Bundle::load(&files).unwrap();
+    let file = open(&built(&files), None).unwrap();
+    for version in bundle.policy_versions() {
+        let section = file.section(&reads_section(&version.name)).unwrap().all().unwrap();
+        let read: PrincipalReads = serde_json::from_slice(&section).unwrap();
+        assert_eq!(read, PrincipalReads::of_policies(version.policies()), "{}", version.name);
+        assert_ne!(read, PrincipalReads::default(), "{}", version.name);
+    }
 }
 
 /// Who holds the key could sign a file whose index says something else than its policies: `verify` builds them once more.

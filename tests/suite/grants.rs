@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use cedar_gate::bundle::Bundle;
 use cedar_gate::decision::{Effect, Engine, PolicySlice};
 use cedar_gate::entities::OperationEntities;
-use cedar_gate::grants::{Grant, GrantAnswer, GrantPlan, Subject};
+use cedar_gate::grants::{Grant, GrantAnswer, GrantPlan, PrincipalReads, Subject};
 use cedar_policy as cedar;
 use cedar_policy::RestrictedExpression as Value;
 use proptest::prelude::*;
@@ -22,7 +22,8 @@ static EXAMPLE: LazyLock<Bundle> = LazyLock::new(|| Bundle::load(&example()).unw
 /// The example's schema and routes, with other policies.
 struct Stage {
     bundle: &'static Bundle,
-    operations: Vec<OperationEntities>,
+    operations: Vec<Arc<OperationEntities>>,
+    engine: Arc<Engine>,
     slices: Vec<PolicySlice>,
     plan: GrantPlan,
 }
@@ -41,18 +42,23 @@ impl Stage {
         let entities = |operation| {
             OperationEntities::new(operation, "orders-rest", "prod", bundle.vocabulary(), &actions).unwrap()
         };
-        let operations: Vec<OperationEntities> = bundle.routes().operations().iter().map(entities).collect();
-        let engine = Engine::new(policies).unwrap();
-        let slice = |operation: &OperationEntities| {
+        let operations: Vec<Arc<OperationEntities>> =
+            bundle.routes().operations().iter().map(entities).map(Arc::new).collect();
+        let engine = Arc::new(Engine::new(policies.clone()).unwrap());
+        let slice = |operation: &Arc<OperationEntities>| {
             engine.slice(operation.action(), operation.route(), operation.entities()).unwrap()
         };
         let slices: Vec<PolicySlice> = operations.iter().map(slice).collect();
-        let plan = GrantPlan::new(operations.iter().zip(&slices)).unwrap();
-        Some(Self { bundle, operations, slices, plan })
+        let reads = PrincipalReads::of_policies(&policies);
+        let planned =
+            operations.iter().map(|entities| (Arc::clone(entities), engine.scope(entities).unwrap()));
+        let plan = GrantPlan::new(Arc::clone(&engine), reads, planned.collect::<Vec<_>>());
+        Some(Self { bundle, operations, engine, slices, plan })
     }
 
     fn grant(&self, principal: &cedar::Entity, operation: &str) -> Grant {
-        let grants = self.plan.grants(self.bundle.routes(), self.bundle.schema(), principal).unwrap();
+        let grants =
+            self.plan.grants(self.bundle.routes(), self.bundle.schema(), &principal.clone().into()).unwrap();
         grants.of(self.id(operation)).unwrap().clone()
     }
 
@@ -79,6 +85,11 @@ impl Stage {
         let request = cedar::Request::new(principal.uid(), action, route, context, schema).unwrap();
         let store = entities.entities().clone().add_entities([principal.clone()], None).unwrap();
         let answer = self.slices[index].evaluate(&request, &store);
+        // What is chosen by the principal too, and what is not chosen at all, answers the same.
+        let scope = self.engine.scope(entities).unwrap();
+        for slice in [self.engine.slice_for(&principal.clone().into(), &scope), self.engine.whole()] {
+            assert_eq!(slice.unwrap().evaluate(&request, &store), answer);
+        }
         if answer.errors.is_empty() { answer.decision } else { Effect::Deny }
     }
 }
