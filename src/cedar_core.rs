@@ -218,6 +218,25 @@ pub(crate) fn expression(expression: &cedar::pst::Expr) -> cedar::Expression {
     ast::Expr::from(expression.clone()).into()
 }
 
+/// A policy without conditions whose scope is met by everything.
+pub(crate) fn unconditional(id: &str, permits: bool) -> Option<cedar::Policy> {
+    policy_for_all(id, permits, None).map(Into::into)
+}
+
+fn policy_for_all(id: &str, permits: bool, condition: Option<ast::Expr>) -> Option<ast::Policy> {
+    let policy = ast::StaticPolicy::new(
+        ast::PolicyID::from_string(id),
+        None,
+        ast::Annotations::default(),
+        if permits { ast::Effect::Permit } else { ast::Effect::Forbid },
+        ast::PrincipalConstraint::any(),
+        ast::ActionConstraint::any(),
+        ast::ResourceConstraint::any(),
+        condition,
+    );
+    Some(policy.ok()?.into())
+}
+
 /// A policy's conditions, its `when` and `unless` clauses.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::bundle::built::{Damaged, Section};
 #[cfg(feature = "cli")]
 use crate::cedar_core::coded;
-use crate::cedar_core::{Condition, Inquiry};
+use crate::cedar_core::{self, Condition, Inquiry};
 use crate::entities::{AccessRequest, OperationEntities, Principal};
 
 use index::{Known, KnownTarget, ScopeIndex};
@@ -299,7 +299,8 @@ impl Engine {
         self.slice_of(self.index.reachable(&target)?)
     }
 
-    /// The same of the policies that can apply to a principal on an operation.
+    /// The same of the policies that can apply to a principal on an operation. Their scopes are true, so those without
+    /// conditions stand for it in no other words than that.
     ///
     /// # Errors
     /// As of [`Engine::slice`].
@@ -308,22 +309,37 @@ impl Engine {
         principal: &Principal,
         operation: &OperationScope,
     ) -> Result<PolicySlice, EngineError> {
-        self.slice_of(self.applying(&self.principal(principal)?, operation)?)
+        self.slice_by(self.applying(&self.principal(principal)?, operation)?, |place, rule| {
+            let Rule { name, permits, condition, .. } = rule;
+            match condition {
+                Some(_) => self.rules.policy(place).cloned(),
+                None => cedar_core::unconditional(name, *permits)
+                    .ok_or_else(|| EngineError::Together(format!("policy `{name}` cannot be written"))),
+            }
+        })
     }
 
     fn slice_of(&self, places: impl IntoIterator<Item = usize>) -> Result<PolicySlice, EngineError> {
+        self.slice_by(places, |place, _| self.rules.policy(place).cloned())
+    }
+
+    fn slice_by(
+        &self,
+        places: impl IntoIterator<Item = usize>,
+        policy: impl Fn(usize, &Rule) -> Result<cedar::Policy, EngineError>,
+    ) -> Result<PolicySlice, EngineError> {
         let mut slice =
             PolicySlice { policies: cedar::PolicySet::new(), reads_http: false, deny_messages: Vec::new() };
         for place in places {
             let rule = self.rules.rule(place)?;
-            let policy = self.rules.policy(place)?;
+            let policy = policy(place, rule)?;
             // A linked policy cannot be added without its template; a slice that would need one is the whole set.
             if !policy.is_static() {
                 return self.whole();
             }
             slice.reads_http |= rule.reads_http;
             slice.deny_messages.extend(rule.deny_message.clone().map(|message| (rule.name.clone(), message)));
-            slice.policies.add(policy.clone()).map_err(|error| EngineError::Together(error.to_string()))?;
+            slice.policies.add(policy).map_err(|error| EngineError::Together(error.to_string()))?;
         }
         Ok(slice)
     }

@@ -15,7 +15,7 @@ use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::{self, BinaryOp, Literal, PatternElem, UnaryOp, Var};
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::{Condition, policy_for_all};
 
 /// A step. Its parts are those that were made last.
 #[derive(Serialize, Deserialize)]
@@ -93,17 +93,7 @@ pub(crate) fn encode(policy: &cedar::Policy) -> Option<String> {
 /// elsewhere.
 pub(crate) fn decode(id: &str, permits: bool, code: &[u8]) -> Option<Condition> {
     let condition = put_together(serde_json::from_slice(code).ok()?)?;
-    let policy = ast::StaticPolicy::new(
-        ast::PolicyID::from_string(id),
-        None,
-        ast::Annotations::default(),
-        if permits { ast::Effect::Permit } else { ast::Effect::Forbid },
-        ast::PrincipalConstraint::any(),
-        ast::ActionConstraint::any(),
-        ast::ResourceConstraint::any(),
-        Some(condition),
-    );
-    Condition::of_core(policy.ok()?.into())
+    Condition::of_core(policy_for_all(id, permits, Some(condition))?)
 }
 
 /// The steps that make an expression; `None` where it has something that no policy without slots has.
