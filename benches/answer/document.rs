@@ -129,21 +129,23 @@ fn at_the_limit(files: &SourceFiles) {
         );
         let bundle = load(&files);
         let authorizer = authorizer(bundle);
-        let (mut times, mut failed, mut least_left) = (Vec::new(), 0, u64::MAX);
+        let (mut times, mut failed, mut left) = (Vec::new(), 0, Vec::new());
         for principal in (0..PRINCIPALS).map(principal) {
             let started = Instant::now();
             let document = authorizer.document(API, "eu-west-1", &principal).expect("the API has documents");
             times.push(started.elapsed().as_secs_f64() * 1e6);
             match document {
-                Ok(document) => least_left = least_left.min(work.saturating_sub(document.work)),
+                Ok(document) => left.push(work.saturating_sub(document.work)),
                 Err(_) => failed += 1,
             }
         }
         let (median, most) = (quantile(&mut times, 50), quantile(&mut times, 100));
+        let left = left.iter().min().map(|left| format!(", the others had at least {left} left"));
         println!(
-            "{:<36}{median:>10.0}{:>12}{most:>10.0}  {failed} without a document, at least {least_left} left",
+            "{:<36}{median:>10.0}{:>12}{most:>10.0}  {failed} without a document{}",
             format!("with {work} words of work{conditions}"),
-            ""
+            "",
+            left.unwrap_or_default()
         );
     }
 }

@@ -18,6 +18,11 @@ pub(crate) const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
 /// From here on the checks of a folder of sources take seconds, so it is not started.
 const MOST_AS_SOURCES: usize = 1_000;
 
+/// And from here on a table of as many rows tells nothing new of answers about the whole API.
+const MOST_WHOLE: usize = 1_000;
+
+const DEPLOYMENT: &str = "schema/authorizer.toml";
+
 /// More than are asked between two starts, so that none of them is known.
 const TOKENS: usize = 512;
 
@@ -46,10 +51,19 @@ impl Workload {
             if *size <= MOST_AS_SOURCES {
                 bundles.push((format!("{size} policies, as sources"), sources.clone(), None));
             }
-            let built = folder.path().join(format!("built-{size}.cgb"));
-            let out = built.to_str().expect("the path is text");
-            run(folder.path(), &sources, &["bundle", "build", "--out", out, "--release", "1"]);
-            bundles.push((format!("{size} policies, built"), built, Some(promised(*size))));
+            let build = |name: &str| {
+                let built = folder.path().join(format!("{name}-{size}.cgb"));
+                let out = built.to_str().expect("the path is text");
+                run(folder.path(), &sources, &["bundle", "build", "--out", out, "--release", "1"]);
+                built
+            };
+            bundles.push((format!("{size} policies, built"), build("built"), Some(promised(*size))));
+            if *size <= MOST_WHOLE {
+                put(&sources, DEPLOYMENT, &authorizer("api", 300));
+                let built = build("whole");
+                put(&sources, DEPLOYMENT, &authorizer("request", 0));
+                bundles.push((format!("{size} policies, built, whole API"), built, Some(PROMISED_WHOLE)));
+            }
         }
         let sources = folder.path().join(format!("sources-{}", sizes[0]));
         let events = (0..TOKENS).map(|number| event(&token(folder.path(), &sources, number))).collect();
@@ -71,10 +85,14 @@ impl Workload {
     }
 }
 
+/// What is promised of a built bundle whose answers speak of all operations, each of which is prepared at the start.
+const PROMISED_WHOLE: (f64, f64) = (4.0, 16.0);
+
 /// What is promised of a built bundle of that size.
 const fn promised(size: usize) -> (f64, f64) {
     match size {
-        0..=1_000 => (2.5, 14.0),
+        0..=100 => (2.5, 12.0),
+        101..=1_000 => (2.5, 16.0),
         1_001..=10_000 => (2.5, 48.0),
         _ => (3.0, 48.0),
     }
@@ -85,16 +103,20 @@ fn roles(size: usize) -> usize {
     size.div_ceil(100)
 }
 
+fn put(folder: &Path, path: &str, text: &str) {
+    fs::write(folder.join(path), text).expect("the bundle is written");
+}
+
 fn write(folder: &Path, size: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for inside in ["policies/v1", "policies/issuers", "schema"] {
         fs::create_dir_all(folder.join(inside)).expect("there is room for the bundles");
     }
-    let put = |path: &str, text: String| fs::write(folder.join(path), text).expect("the bundle is written");
+    let put = |path: &str, text: String| put(folder, path, &text);
     let example = |path: &str| fs::read_to_string(root.join(path)).expect("the example is read");
     put("policies/versions.toml", example("policies/versions.toml"));
     put("schema/gateway.cedarschema", example("schema/gateway.cedarschema"));
-    put("schema/authorizer.toml", authorizer());
+    put(DEPLOYMENT, authorizer("request", 0));
     let (mut routes, mut granted) = (String::new(), String::new());
     for service in 0..SERVICES {
         for (path, methods) in [("", r#""GET", "POST""#), ("/{id}", r#""GET", "DELETE""#)] {
@@ -120,12 +142,13 @@ fn write(folder: &Path, size: usize) {
     run(folder, folder, &["routes", "schema", "--write"]);
 }
 
-/// One API, whose answers speak of the asked method alone.
-fn authorizer() -> String {
-    "development = true\n[[api]]\nname = \"orders-rest\"\nkind = \"rest\"\naccount = \"123456789012\"\nid = \"a1b2c3d4e5\"\n\
-     stages = [\"prod\"]\nresource_policy = false\ntoken = [{ header = \"Authorization\" }]\nunauthorized = \"error\"\n\
-     scope = \"request\"\nresult_ttl_seconds = 0\n[tokens]\ncache = 1000\n"
-        .to_owned()
+/// One API, whose answers speak of the asked method alone or of the whole API.
+fn authorizer(scope: &str, result_ttl_seconds: u32) -> String {
+    format!(
+        "development = true\n[[api]]\nname = \"orders-rest\"\nkind = \"rest\"\naccount = \"123456789012\"\nid = \"a1b2c3d4e5\"\n\
+     stages = [\"prod\"]\nresource_policy = false\ntoken = [{{ header = \"Authorization\" }}]\nunauthorized = \"error\"\n\
+     scope = \"{scope}\"\nresult_ttl_seconds = {result_ttl_seconds}\n[tokens]\ncache = 1000\n"
+    )
 }
 
 fn issuer(granted: &str) -> String {
