@@ -11,6 +11,7 @@ mod documents;
 mod ground;
 mod known;
 mod rejection;
+mod remembered;
 mod shadow;
 mod stages;
 mod whole;
@@ -203,6 +204,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// Why there is no document: the answers would be about the asked request alone.
+    #[must_use]
     pub fn document(
         &self,
         (api, stage): (&str, &str),
@@ -228,6 +230,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// [`PrepareError`], a defect of ours.
+    #[must_use]
     pub fn volatile_reads(
         &self,
         (api, stage): (&str, &str),

@@ -299,8 +299,8 @@ impl Engine {
         self.slice_of(self.index.reachable(&target)?)
     }
 
-    /// The same of the policies that can apply to a principal on an operation. Their scopes are true, so those without
-    /// conditions stand for it in no other words than that.
+    /// The same of the policies that can apply to a principal on an operation. Their scopes are true: one without conditions
+    /// is put in as a policy that applies to everything.
     ///
     /// # Errors
     /// As of [`Engine::slice`].

@@ -6,16 +6,15 @@
 //! it changes no answer. Another bundle comes with another [`Authorizer`](super::Authorizer), which has none yet.
 
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use lru::LruCache;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use crate::bundle::built::Damaged;
 use crate::entities::Principal;
 use crate::iam::StageWideArn;
 use crate::jose::{PrincipalKind, VerifiedClaims};
 
+use super::remembered::Remembered;
 use super::stages::WholeStage;
 use super::whole::Document;
 
@@ -48,16 +47,18 @@ impl Key {
 }
 
 /// The documents that were asked for last.
-pub(super) struct Documents(Mutex<LruCache<Key, Arc<Document>>>);
+pub(super) struct Documents {
+    remembered: Remembered<Key, Arc<Document>>,
+    hasher: RandomState,
+}
 
 impl Documents {
     pub(super) fn new() -> Self {
-        let capacity = NonZeroUsize::new(CAPACITY).unwrap_or(NonZeroUsize::MIN);
-        Self(Mutex::new(LruCache::new(capacity)))
+        Self { remembered: Remembered::new(CAPACITY), hasher: RandomState::new() }
     }
 
-    /// The document of a principal in a stage, and whether it was there already; `make` makes it if not. The lock is not
-    /// held meanwhile: two who ask for one document at the same time make it twice, and it is the same.
+    /// The document of a principal in a stage, and whether it was there already; `make` makes it if not. Two who ask for
+    /// one document at the same time make it twice, and it is the same.
     ///
     /// # Errors
     /// Those of `make`; then nothing is kept.
@@ -70,13 +71,12 @@ impl Documents {
         make: impl FnOnce() -> Result<Document, Damaged>,
     ) -> Result<(Arc<Document>, bool), Damaged> {
         let key = Key::new(whole, arn, claims, principal);
-        // Whatever panicked with this lock, an entry is whole.
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(&key).map(Arc::clone) {
+        let number = self.hasher.hash_one(&key);
+        if let Some(known) = self.remembered.get(number, &key, |document| Some(Arc::clone(document))) {
             return Ok((known, true));
         }
         let made = Arc::new(make()?);
-        lock().put(key, Arc::clone(&made));
+        self.remembered.put(number, key, Arc::clone(&made), |_| true);
         Ok((made, false))
     }
 }

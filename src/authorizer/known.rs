@@ -14,13 +14,12 @@
 //! | another bundle: other issuers, revocations, rules | another [`Authorizer`](super::Authorizer), which knows nothing yet |
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
 use super::Evidence;
+use super::remembered::Remembered;
 use super::whole::Document;
 use crate::credential::BearerToken;
 use crate::entities::{EntityError, EntityFactory, Principal};
@@ -28,22 +27,8 @@ use crate::iam::StageWideArn;
 use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify_token};
 use crate::time::Timestamp;
 
-/// Among how many tokens the one is chosen that makes room.
-const WAYS: usize = 8;
-
-/// The tokens that were verified a moment ago, at most so many. They stand in sets of [`WAYS`]; where a token stands is a
-/// matter of its digest. To look one up takes no lock, and to add one puts a new set in the place of the old.
-pub(super) struct KnownTokens {
-    sets: Box<[TokenSet]>,
-    ways: usize,
-}
-
-#[derive(Default)]
-struct TokenSet {
-    tokens: ArcSwapOption<Vec<Arc<KnownToken>>>,
-    /// How often one of them was asked for.
-    asked: AtomicU64,
-}
+/// The tokens that were verified a moment ago, at most so many.
+pub(super) struct KnownTokens(Remembered<TokenDigest, KnownToken>);
 
 /// The claims of a token that is believed.
 pub(super) struct Believed {
@@ -90,9 +75,6 @@ impl Made {
 type TokenDigest = [u8; SHA256_OUTPUT_LEN];
 
 struct KnownToken {
-    /// The number of the last question for it, among those of its set.
-    asked: AtomicU64,
-    digest: TokenDigest,
     claims: Arc<VerifiedClaims>,
     made: Arc<Made>,
     /// The set with the key that verified it; an opaque token has none. Weak, so that a set that was replaced takes no
@@ -104,9 +86,7 @@ struct KnownToken {
 impl KnownTokens {
     /// Room for `capacity` tokens; with 0 none is remembered.
     pub(super) fn new(capacity: usize) -> Self {
-        let ways = WAYS.min(capacity);
-        let sets = capacity.checked_div(ways).unwrap_or(0);
-        Self { sets: (0..sets).map(|_| TokenSet::default()).collect(), ways }
+        Self(Remembered::new(capacity))
     }
 
     /// What [`verify_token`] says.
@@ -135,7 +115,8 @@ impl KnownTokens {
 
     /// `None` where nothing is remembered anyway.
     fn digest(&self, token: &BearerToken<'_>) -> Option<TokenDigest> {
-        (self.ways > 0).then(|| digest(&SHA256, token.expose().as_bytes()).as_ref().try_into().ok())?
+        (self.0.capacity() > 0)
+            .then(|| digest(&SHA256, token.expose().as_bytes()).as_ref().try_into().ok())?
     }
 
     fn find(
@@ -144,14 +125,9 @@ impl KnownTokens {
         keys: &KeyRing,
         now: Timestamp,
     ) -> Option<(Arc<VerifiedClaims>, Arc<Made>)> {
-        let set = self.set_of(digest)?;
-        let tokens = set.tokens.load();
-        let known = tokens.as_ref()?.iter().find(|known| known.digest == *digest)?;
-        if !known.holds(keys, now) {
-            return None;
-        }
-        known.asked.store(set.next_number(), Ordering::Relaxed);
-        Some((Arc::clone(&known.claims), Arc::clone(&known.made)))
+        self.0.get(number(digest), digest, |known| {
+            known.holds(keys, now).then(|| (Arc::clone(&known.claims), Arc::clone(&known.made)))
+        })
     }
 
     fn remember(
@@ -168,39 +144,15 @@ impl KnownTokens {
                 Some(keys) => Some(Arc::downgrade(keys)),
             },
         };
-        let Some(set) = self.set_of(&digest) else { return };
-        let known = Arc::new(KnownToken {
-            asked: AtomicU64::new(set.next_number()),
-            digest,
-            claims: Arc::clone(claims),
-            made: Arc::clone(made),
-            signed_by,
-            verified_at: now,
-        });
-        // Room is made by what is over, and then by what was not asked for the longest.
-        set.tokens.rcu(|tokens| {
-            let stays = |other: &&Arc<KnownToken>| other.digest != digest && !other.is_over(now);
-            let mut kept: Vec<_> =
-                tokens.iter().flat_map(|tokens| tokens.iter()).filter(stays).cloned().collect();
-            kept.sort_unstable_by_key(|other| std::cmp::Reverse(other.asked.load(Ordering::Relaxed)));
-            kept.truncate(self.ways.saturating_sub(1));
-            kept.push(Arc::clone(&known));
-            Some(Arc::new(kept))
-        });
-    }
-
-    /// The tokens among which one with this digest stands; `None` where nothing is remembered.
-    fn set_of(&self, digest: &TokenDigest) -> Option<&TokenSet> {
-        let number = u64::from_be_bytes(*digest.first_chunk()?);
-        let index = number.checked_rem(u64::try_from(self.sets.len()).ok()?)?;
-        self.sets.get(usize::try_from(index).ok()?)
+        let (claims, made) = (Arc::clone(claims), Arc::clone(made));
+        let known = KnownToken { claims, made, signed_by, verified_at: now };
+        self.0.put(number(&digest), digest, known, |other| !other.is_over(now));
     }
 }
 
-impl TokenSet {
-    fn next_number(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::Relaxed)
-    }
+/// The number by which a token's place is chosen.
+fn number(digest: &TokenDigest) -> u64 {
+    digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl KnownToken {
@@ -226,9 +178,7 @@ impl KnownToken {
 /// Shows no claim of anybody.
 impl fmt::Debug for KnownTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownTokens")
-            .field("capacity", &(self.sets.len() * self.ways))
-            .finish_non_exhaustive()
+        f.debug_struct("KnownTokens").field("capacity", &self.0.capacity()).finish_non_exhaustive()
     }
 }
 
@@ -462,8 +412,7 @@ mod tests {
             let known = KnownTokens::new(capacity);
             for token in tokens.iter().chain(&tokens) {
                 assert!(matches!(world.ask(&known, token, &ring, NOW), Asked::Verified | Asked::Known));
-                let held: usize =
-                    known.sets.iter().filter_map(|set| Some(set.tokens.load_full()?.len())).sum();
+                let held = known.0.len();
                 assert!(held <= capacity, "{held} of {capacity}");
             }
             let last = world.ask(&known, tokens.last().unwrap(), &ring, NOW);
