@@ -263,7 +263,7 @@ impl Condition {
         Some(Self { policy, extended })
     }
 
-    /// A policy that has them, and a scope that says nothing more than the scope of theirs.
+    /// A policy that has them. Its scope is that of theirs, or one that everything meets.
     pub(crate) fn policy(&self) -> cedar::Policy {
         self.policy.clone().into()
     }

@@ -238,9 +238,9 @@ impl Engine {
     /// What the scopes can tell of a principal.
     ///
     /// # Errors
-    /// [`EngineError::Damaged`].
-    pub(crate) fn principal(&self, principal: &Principal) -> Result<PrincipalScope, EngineError> {
-        Ok(PrincipalScope(self.index.known(principal.uid(), principal.ancestors())?))
+    /// [`Damaged`].
+    pub fn principal(&self, principal: &Principal) -> Result<PrincipalScope, Damaged> {
+        self.index.known(principal.uid(), principal.ancestors()).map(PrincipalScope)
     }
 
     /// The places of [`Engine::candidates`], in the order of the policies' ids.
@@ -306,10 +306,10 @@ impl Engine {
     /// As of [`Engine::slice`].
     pub fn slice_for(
         &self,
-        principal: &Principal,
+        principal: &PrincipalScope,
         operation: &OperationScope,
     ) -> Result<PolicySlice, EngineError> {
-        self.slice_by(self.applying(&self.principal(principal)?, operation)?, |place, rule| {
+        self.slice_by(self.applying(principal, operation)?, |place, rule| {
             let Rule { name, permits, condition, .. } = rule;
             match condition {
                 Some(_) => self.rules.policy(place).cloned(),

@@ -11,7 +11,7 @@ mod residual;
 mod test;
 
 pub use formula::{Formula, Outcomes};
-pub use plan::{GrantError, GrantPlan, LazySchema, VolatileRead};
+pub use plan::{GrantError, GrantPlan, MakeSchema, VolatileRead};
 pub use reads::PrincipalReads;
 #[cfg(feature = "cli")]
 pub(crate) use residual::visit_reads;

@@ -33,7 +33,7 @@ use crate::bundle::BundleFacts;
 use crate::bundle::built::Damaged;
 use crate::bundle::deployment::Api;
 use crate::context::contract::safe_text;
-use crate::decision::{Effect, EngineError, PolicySlice};
+use crate::decision::{Effect, EngineError, PolicySlice, PrincipalScope};
 use crate::entities::{HttpFacts, Principal, principal_id};
 use crate::grants::{Grant, GrantError};
 use crate::iam::{Compiled, IamPolicy, Limits, ResourceArn, StageWideArn, WholeApi, compile};
@@ -93,7 +93,8 @@ impl Document {
             },
         };
         let damage = RefCell::new(None);
-        let recheck = recheck(bundle, (api, stage), principal, &damage);
+        let scope = stage.engine.principal(principal)?;
+        let recheck = recheck(bundle, (api, stage), (principal, &scope), &damage);
         let compiled = compile(&question, &recheck);
         if let Some(damaged) = damage.take() {
             return Err(damaged);
@@ -115,7 +116,7 @@ impl Document {
 fn recheck<'b>(
     bundle: &'b BundleFacts,
     (api, stage): (&'b Api, &'b Stage),
-    principal: &'b Principal,
+    (principal, asker): (&'b Principal, &'b PrincipalScope),
     damage: &'b RefCell<Option<Damaged>>,
 ) -> impl Fn(&Operation, &RequestPath) -> Option<Effect> + 'b {
     // Several requests for one operation come one after the other, and have one store and the same policies.
@@ -131,7 +132,7 @@ fn recheck<'b>(
                 let store = stage.factory.store(entities, principal).ok()?;
                 let slice = match bundle.deployment().cross_check {
                     true => stage.engine.whole(),
-                    false => stage.engine.slice_for(principal, scope),
+                    false => stage.engine.slice_for(asker, scope),
                 };
                 match slice {
                     Ok(slice) => (store, slice),

@@ -18,7 +18,7 @@ use crate::entities::{OperationEntities, Principal};
 use crate::route::{Operation, OperationId, RouteTable};
 
 /// The schema, made where it is wanted.
-pub type LazySchema<'g> = &'g dyn Fn() -> Result<&'g cedar::Schema, Damaged>;
+pub type MakeSchema<'g> = &'g dyn Fn() -> Result<&'g cedar::Schema, Damaged>;
 
 /// What stands between a principal and its grants in one stage: its operations, and the policies, each of which is looked
 /// into when it first applies to a principal.
@@ -169,10 +169,10 @@ impl GrantPlan {
     pub fn grants_by<'g>(
         &'g self,
         routes: &RouteTable,
-        schema: LazySchema<'g>,
+        schema: MakeSchema<'g>,
         principal: &'g Principal,
     ) -> Result<Grants, GrantError> {
-        let mut granting = Granting::new(self, schema, principal);
+        let mut granting = Granting::new(self, schema, principal)?;
         let operations = routes.operations().iter().zip(&self.operations);
         let grants = operations.map(|(operation, planned)| {
             granting.grant(operation, planned).map_err(|failure| failure.of(operation))
@@ -296,10 +296,9 @@ impl PlannedOperation {
 /// The grants of one principal, while they are worked out.
 struct Granting<'g> {
     plan: &'g GrantPlan,
-    schema: LazySchema<'g>,
+    schema: MakeSchema<'g>,
     principal: &'g Principal,
-    /// What the scopes tell of the principal, once they were asked.
-    scope: Option<PrincipalScope>,
+    scope: PrincipalScope,
     effort: usize,
     /// What conditions said that depend on the principal alone.
     of_principal: Vec<Option<Value>>,
@@ -309,22 +308,19 @@ struct Granting<'g> {
 }
 
 impl<'g> Granting<'g> {
-    const fn new(plan: &'g GrantPlan, schema: LazySchema<'g>, principal: &'g Principal) -> Self {
+    fn new(plan: &'g GrantPlan, schema: MakeSchema<'g>, principal: &'g Principal) -> Result<Self, Damaged> {
+        let scope = plan.engine.principal(principal)?;
         let of_principal = Vec::new();
-        Self { plan, schema, principal, scope: None, effort: 0, of_principal, known: None, partial: None }
+        Ok(Self { plan, schema, principal, scope, effort: 0, of_principal, known: None, partial: None })
     }
 
     fn grant(&mut self, operation: &Operation, planned: &PlannedOperation) -> Result<Grant, Failure> {
         let (plan, engine) = (self.plan, &self.plan.engine);
-        let scope = match &self.scope {
-            Some(scope) => scope,
-            None => self.scope.insert(engine.principal(self.principal)?),
-        };
         let mut grant = Grant::default();
         let mut mixed: Vec<&cedar::Policy> = Vec::new();
         // Made when it is wanted first: what depends on the principal alone is mostly known by now.
         let request: OnceCell<Option<cedar::Request>> = OnceCell::new();
-        for place in engine.applying(scope, &planned.scope)? {
+        for place in engine.applying(&self.scope, &planned.scope)? {
             let Rule { name, permits, condition, .. } = engine.rule(place)?;
             let Some(condition) = condition else {
                 grant.push(name.clone(), *permits, Formula::TRUE);

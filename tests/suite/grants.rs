@@ -87,7 +87,8 @@ impl Stage {
         let answer = self.slices[index].evaluate(&request, &store);
         // What is chosen by the principal too, and what is not chosen at all, answers the same.
         let scope = self.engine.scope(entities).unwrap();
-        for slice in [self.engine.slice_for(&principal.clone().into(), &scope), self.engine.whole()] {
+        let asker = self.engine.principal(&principal.clone().into()).unwrap();
+        for slice in [self.engine.slice_for(&asker, &scope), self.engine.whole()] {
             assert_eq!(slice.unwrap().evaluate(&request, &store), answer);
         }
         if answer.errors.is_empty() { answer.decision } else { Effect::Deny }
