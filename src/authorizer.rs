@@ -44,7 +44,7 @@ use crate::time::Timestamp;
 use asked::Asked;
 use documents::Documents;
 use ground::Ground;
-use known::{Believed, KnownTokens};
+use known::{Believed, Caller, KnownTokens};
 use rejection::Rejection;
 pub use shadow::ShadowQuestion;
 pub use stages::PrepareError;
@@ -375,8 +375,8 @@ impl Authorizer {
         let verdict = identified.and_then(|(path, token)| {
             let claims = token.claims.as_ref();
             describe_claims(&token.claims, question, record);
-            let principal = principal(&token, question)?;
-            self.decide_on(question, &principal, path.as_ref(), record)
+            let caller = caller(&token, question)?;
+            self.decide_on(question, &caller, path.as_ref(), record)
                 .and_then(|decided| self.answer_by(&decided.decision, claims, question.asked, record))
                 .map_err(|rejection| rejection.of(safe_text(&principal_id(claims))))
         });
@@ -393,10 +393,11 @@ impl Authorizer {
     fn decide_on(
         &self,
         question: &Question<'_>,
-        principal: &Principal,
+        caller: &Caller,
         asked_path: Option<&RequestPath>,
         record: &mut DecisionRecord,
     ) -> Result<Decided, Rejection> {
+        let Caller { principal, scope: asker } = caller;
         let Question { event, asked, now, .. } = *question;
         let matched = self.route(event, asked, asked_path)?;
         let operation = matched.operation();
@@ -406,7 +407,7 @@ impl Authorizer {
         let prepared = asked.stage.operation(self.bundle(), operation.id()).map_err(unprepared)?;
         let PreparedOperation { entities, scope } = prepared;
         record.principal = Some(principal.clone());
-        let candidates = engine.candidates(principal, scope).map_err(|error| unprepared(error.into()))?;
+        let candidates = engine.candidates(asker, scope).map_err(|error| unprepared(error.into()))?;
         let (is_noted, for_shadow) = self.noted_of(asked);
         let read_http = candidates.read_http();
         let noted = match is_noted || read_http {
@@ -552,10 +553,17 @@ impl Authorizer {
     }
 }
 
-/// The entity of the caller.
-fn principal(token: &Believed, question: &Question<'_>) -> Result<Principal, Rejection> {
-    token.made.principal(&token.claims, &question.asked.stage.factory).map_err(|error| {
-        Rejection::deny("claims_do_not_fit", error.to_string()).of(safe_text(&principal_id(&token.claims)))
+/// Who asks.
+fn caller(token: &Believed, question: &Question<'_>) -> Result<Arc<Caller>, Rejection> {
+    token.made.caller(&token.claims, question.asked.stage).map_err(|error| match error {
+        PrepareError::Entity(error) => Rejection::deny("claims_do_not_fit", error.to_string())
+            .of(safe_text(&principal_id(&token.claims))),
+        error @ (PrepareError::Actions(_)
+        | PrepareError::Version
+        | PrepareError::Operation
+        | PrepareError::Engine(_)
+        | PrepareError::Grants(_)
+        | PrepareError::Damaged(_)) => unprepared(error),
     })
 }
 

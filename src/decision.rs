@@ -35,7 +35,7 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 pub struct OperationScope(KnownTarget);
 
-/// A principal, as the scopes of an [`Engine`] speak of it.
+/// A principal, as the scopes of an [`Engine`] speak of it. Made once for a caller that is known, not per request.
 #[derive(Clone, Debug)]
 pub struct PrincipalScope(Known);
 
@@ -229,10 +229,10 @@ impl Engine {
     /// [`EngineError::Damaged`].
     pub fn candidates(
         &self,
-        principal: &Principal,
+        principal: &PrincipalScope,
         operation: &OperationScope,
     ) -> Result<Candidates<'_>, EngineError> {
-        self.having(self.applying(&self.principal(principal)?, operation)?)
+        self.having(self.applying(principal, operation)?)
     }
 
     /// What the scopes can tell of a principal.
@@ -661,6 +661,7 @@ mod tests {
         let route = entity("Route::\"/a\"", &["Path::\"/a\"", "Path::\"/\""]);
         let entities = cedar::Entities::from_entities([action, route], None).unwrap();
         let target = engine.target(&uid("Action::\"GET /a\""), &uid("Route::\"/a\""), &entities).unwrap();
+        let principal = engine.principal(&principal).unwrap();
         let candidates = engine.candidates(&principal, &OperationScope(target)).unwrap();
         let ids: Vec<String> = candidates.rules.iter().map(|rule| rule.name.clone()).collect();
         assert_eq!(ids, ["policy0", "policy1", "policy2", "policy3", "policy4"]);

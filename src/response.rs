@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::bundle::deployment::{ResponseForm, UnauthorizedForm};
 use crate::context::AuthorizerContext;
@@ -100,12 +101,44 @@ impl WireForm {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Succeeds with this JSON text.
-    Json(Vec<u8>),
+    Json(JsonText),
     /// Fails with the message [`Reply::UNAUTHORIZED`] and nothing else.
     Unauthorized,
     /// Fails with this message, which begins with `cedar-gate: `: so it is never the word that means 401.
     Fault(String),
 }
+
+/// One JSON value, as it was written.
+#[derive(Clone)]
+pub struct JsonText(Box<RawValue>);
+
+impl JsonText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// What serializes to exactly the text.
+    #[must_use]
+    pub fn as_raw(&self) -> &RawValue {
+        &self.0
+    }
+
+    /// The same by itself.
+    #[must_use]
+    pub fn into_raw(self) -> Box<RawValue> {
+        self.0
+    }
+}
+
+impl PartialEq for JsonText {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for JsonText {}
 
 impl Reply {
     /// The whole error message that a REST or WebSocket API answers with 401; any other is a 500.
@@ -115,7 +148,7 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json(json) => write!(f, "Json({} bytes)", json.len()),
+            Self::Json(json) => write!(f, "Json({} bytes)", json.as_str().len()),
             Self::Unauthorized => f.write_str("Unauthorized"),
             Self::Fault(message) => write!(f, "Fault({message:?})"),
         }
@@ -186,10 +219,8 @@ fn appsync(is_authorized: bool, context: &AuthorizerContext) -> Reply {
 }
 
 fn json(response: &impl Serialize) -> Reply {
-    // What most answers have room in, and no more than the allocator has at hand.
-    let mut json = Vec::with_capacity(1_000);
-    match serde_json::to_writer(&mut json, response) {
-        Ok(()) => Reply::Json(json),
+    match to_raw_value(response) {
+        Ok(json) => Reply::Json(JsonText(json)),
         Err(error) => fault(&format!("the answer cannot be written: {error}")),
     }
 }
@@ -293,7 +324,7 @@ mod tests {
     fn check(form: WireForm, verdict: &Verdict, expected: &str) {
         match reply(form, verdict) {
             Reply::Json(json) => {
-                assert_eq!(String::from_utf8(json).unwrap(), expected, "{form:?} {verdict:?}")
+                assert_eq!(json.as_str(), expected, "{form:?} {verdict:?}")
             }
             Reply::Unauthorized => panic!("{form:?} {verdict:?}: 401"),
             Reply::Fault(reason) => panic!("{form:?} {verdict:?}: {reason}"),
@@ -409,11 +440,11 @@ mod tests {
         assert!(!format!("{:?}", allow()).contains("key-7"));
         for form in [ERROR, DENY, WireForm::Simple, WireForm::AppSync] {
             let Reply::Json(json) = reply(form, &refusal()) else { continue };
-            assert!(!String::from_utf8(json).unwrap().contains("dana"), "{form:?}");
+            assert!(!json.as_str().contains("dana"), "{form:?}");
         }
         let Reply::Json(json) = reply(ERROR, &allow()) else { panic!("an allow is JSON") };
-        assert!(String::from_utf8(json.clone()).unwrap().contains("key-7"));
-        assert_eq!(format!("{:?}", Reply::Json(json.clone())), format!("Json({} bytes)", json.len()));
+        assert!(json.as_str().contains("key-7"));
+        assert_eq!(format!("{:?}", Reply::Json(json.clone())), format!("Json({} bytes)", json.as_str().len()));
     }
 
     proptest! {

@@ -67,7 +67,8 @@ fn measure(
     };
     let sets: Vec<Set> = sets.into_iter().map(set).collect();
     let decide = |set: &Set| {
-        let candidates = set.engine.candidates(&set.principal, &set.scope).expect("the index can be read");
+        let principal = set.engine.principal(&set.principal).expect("the index can be read");
+        let candidates = set.engine.candidates(&principal, &set.scope).expect("the index can be read");
         candidates.decide_on(&set.request)
     };
     report(sets.iter().map(|set| measured(set.name.clone(), move || decide(set))).collect());

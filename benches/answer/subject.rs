@@ -89,7 +89,7 @@ impl Subject {
         for event in [&self.token_event, &self.request_event] {
             let reply = self.authorizer.answer(event, NOW).reply;
             let allows =
-                matches!(&reply, Reply::Json(body) if String::from_utf8_lossy(body).contains(r#""Allow""#));
+                matches!(&reply, Reply::Json(body) if body.as_str().contains(r#""Allow""#));
             assert!(allows, "the bundle refuses the event of this benchmark: {reply:?}");
             let known = |authorizer: &Authorizer| authorizer.answer(event, NOW).token_known;
             assert!(!known(&self.authorizer), "the first authorizer verifies each token");
@@ -138,7 +138,8 @@ impl<'b> Prepared<'b> {
     }
 
     pub(crate) fn candidates(&self, principal: &Principal) -> Candidates<'_> {
-        self.engine.candidates(principal, &self.scope).expect("the index can be read")
+        let principal = self.engine.principal(principal).expect("the index can be read");
+        self.engine.candidates(&principal, &self.scope).expect("the index can be read")
     }
 
     pub(crate) fn principal(&self, claims: &VerifiedClaims) -> Principal {

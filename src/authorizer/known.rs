@@ -1,7 +1,7 @@
 //! The tokens that were verified a moment ago: what verifying them once more would say, without doing it.
 //!
-//! This is memoisation of [`verify_token`], so it changes no answer. A token is known by the SHA-256 of all its bytes: never
-//! by its signature or `jti` alone, which another text could carry too. Only what was believed is remembered, and it is
+//! This is memoisation of [`verify_token`], so it changes no answer. A token is known by all its bytes: never by its
+//! signature or `jti` alone, which another text could carry too. Only what was believed is remembered, and it is
 //! believed again only while nothing that [`verify_token`] asks has changed:
 //!
 //! | what ends it | how it is seen |
@@ -20,15 +20,17 @@ use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
 use super::Evidence;
 use super::remembered::Remembered;
+use super::stages::{PrepareError, Stage};
 use super::whole::Document;
 use crate::credential::BearerToken;
-use crate::entities::{EntityError, EntityFactory, Principal};
+use crate::decision::PrincipalScope;
+use crate::entities::{EntityFactory, Principal};
 use crate::iam::StageWideArn;
 use crate::jose::{JwkSet, KeyRing, TokenError, TrustedIssuers, VerifiedClaims, verify_token};
 use crate::time::Timestamp;
 
 /// The tokens that were verified a moment ago, at most so many.
-pub(super) struct KnownTokens(Remembered<TokenDigest, KnownToken>);
+pub(super) struct KnownTokens(Remembered<KnownName, KnownToken>);
 
 /// The claims of a token that is believed.
 pub(super) struct Believed {
@@ -42,21 +44,38 @@ pub(super) struct Believed {
 /// What is made of a token's claims alone, so that it need not be made anew while the token is known.
 #[derive(Default)]
 pub(super) struct Made {
-    principal: OnceLock<(Arc<EntityFactory>, Result<Principal, EntityError>)>,
+    caller: OnceLock<(Arc<EntityFactory>, Arc<Caller>)>,
     document: OnceLock<(StageWideArn, Arc<Document>)>,
 }
 
+/// Who asks, as the policies of one version see it.
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    /// What their scopes can tell of it.
+    pub(super) scope: PrincipalScope,
+}
+
 impl Made {
-    /// The entity of the caller, as [`EntityFactory::principal`] makes it of these claims. It is kept for the policy version
-    /// that first asked; other versions have other roles.
-    pub(super) fn principal(
+    /// The caller, as the stage's policies see whoever has these claims. It is kept for the policy version that first asked;
+    /// others have other roles and policies.
+    ///
+    /// # Errors
+    /// [`PrepareError::Entity`] where the claims make no principal, [`PrepareError::Damaged`]; neither is kept.
+    pub(super) fn caller(
         &self,
         claims: &Arc<VerifiedClaims>,
-        factory: &Arc<EntityFactory>,
-    ) -> Result<Principal, EntityError> {
-        let make = || factory.principal_of(claims);
-        let (of, principal) = self.principal.get_or_init(|| (Arc::clone(factory), make()));
-        if Arc::ptr_eq(of, factory) { principal.clone() } else { make() }
+        Stage { factory, engine, .. }: &Stage,
+    ) -> Result<Arc<Caller>, PrepareError> {
+        if let Some((of, caller)) = self.caller.get()
+            && Arc::ptr_eq(of, factory)
+        {
+            return Ok(Arc::clone(caller));
+        }
+        let principal = factory.principal_of(claims)?;
+        let scope = engine.principal(&principal)?;
+        let caller = Arc::new(Caller { principal, scope });
+        let _ = self.caller.set((Arc::clone(factory), Arc::clone(&caller)));
+        Ok(caller)
     }
 
     /// The document of the caller for a stage, where it was [kept](Self::keep_document): for the stage that first asked.
@@ -71,8 +90,45 @@ impl Made {
     }
 }
 
-/// SHA-256 of a token's bytes.
-type TokenDigest = [u8; SHA256_OUTPUT_LEN];
+/// What a token is known by: all its bytes. They are not kept as they are, for whoever could read them could use them: of a
+/// signed token (RFC 7515 §7.1) the signature is kept as a digest, of any other the whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct TokenName<'t> {
+    signed: &'t str,
+    digest: [u8; SHA256_OUTPUT_LEN],
+}
+
+/// The same, to be kept.
+#[derive(PartialEq, Eq)]
+struct KnownName {
+    signed: Box<str>,
+    digest: [u8; SHA256_OUTPUT_LEN],
+}
+
+impl<'t> TokenName<'t> {
+    fn of(token: &'t BearerToken<'_>) -> Option<Self> {
+        let text = token.expose();
+        // With fewer than two dots it is not signed, and what stands before the last could be the secret.
+        let (signed, secret) =
+            text.rsplit_once('.').filter(|(signed, _)| signed.contains('.')).unwrap_or(("", text));
+        Some(Self { signed, digest: digest(&SHA256, secret.as_bytes()).as_ref().try_into().ok()? })
+    }
+
+    /// The number by which its place is chosen.
+    fn number(&self) -> u64 {
+        self.digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
+    fn to_known(self) -> KnownName {
+        KnownName { signed: self.signed.into(), digest: self.digest }
+    }
+}
+
+impl PartialEq<TokenName<'_>> for KnownName {
+    fn eq(&self, other: &TokenName<'_>) -> bool {
+        self.digest == other.digest && *self.signed == *other.signed
+    }
+}
 
 struct KnownToken {
     claims: Arc<VerifiedClaims>,
@@ -101,38 +157,37 @@ impl KnownTokens {
         now: Timestamp,
     ) -> Result<Believed, TokenError> {
         let Evidence { keys, introspected } = evidence;
-        let digest = self.digest(token);
-        if let Some((claims, made)) = digest.and_then(|digest| self.find(&digest, keys, now)) {
+        let name = self.name(token);
+        if let Some((claims, made)) = name.and_then(|name| self.find(&name, keys, now)) {
             return Ok(Believed { claims, made, known: true });
         }
         let claims = Arc::new(verify_token(token, issuers, keys, introspected, now)?);
         let made = Arc::new(Made::default());
-        if let Some(digest) = digest {
-            self.remember(digest, (&claims, &made), keys, now);
+        if let Some(name) = name {
+            self.remember(name, (&claims, &made), keys, now);
         }
         Ok(Believed { claims, made, known: false })
     }
 
     /// `None` where nothing is remembered anyway.
-    fn digest(&self, token: &BearerToken<'_>) -> Option<TokenDigest> {
-        (self.0.capacity() > 0)
-            .then(|| digest(&SHA256, token.expose().as_bytes()).as_ref().try_into().ok())?
+    fn name<'t>(&self, token: &'t BearerToken<'_>) -> Option<TokenName<'t>> {
+        (self.0.capacity() > 0).then(|| TokenName::of(token))?
     }
 
     fn find(
         &self,
-        digest: &TokenDigest,
+        name: &TokenName<'_>,
         keys: &KeyRing,
         now: Timestamp,
     ) -> Option<(Arc<VerifiedClaims>, Arc<Made>)> {
-        self.0.get(number(digest), digest, |known| {
+        self.0.get(name.number(), name, |known| {
             known.holds(keys, now).then(|| (Arc::clone(&known.claims), Arc::clone(&known.made)))
         })
     }
 
     fn remember(
         &self,
-        digest: TokenDigest,
+        name: TokenName<'_>,
         (claims, made): (&Arc<VerifiedClaims>, &Arc<Made>),
         keys: &KeyRing,
         now: Timestamp,
@@ -146,13 +201,8 @@ impl KnownTokens {
         };
         let (claims, made) = (Arc::clone(claims), Arc::clone(made));
         let known = KnownToken { claims, made, signed_by, verified_at: now };
-        self.0.put(number(&digest), digest, known, |other| !other.is_over(now));
+        self.0.put(name.number(), name.to_known(), known, |other| !other.is_over(now));
     }
-}
-
-/// The number by which a token's place is chosen.
-fn number(digest: &TokenDigest) -> u64 {
-    digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl KnownToken {
@@ -380,6 +430,8 @@ mod tests {
         let parts: Vec<&str> = token.expose().split('.').collect();
         let other = world.stranger.token("ann");
         let others: Vec<&str> = other.expose().split('.').collect();
+        let globex = world.globex.token("ann");
+        let globexs = globex.expose().split('.').next().unwrap();
         for (forged, expected) in [
             // The same header and claims, so the same `jti`, under another signature.
             (format!("{}.{}.{}", parts[0], parts[1], others[2]), "bad_signature"),
@@ -393,6 +445,8 @@ mod tests {
                 ),
                 "bad_signature",
             ),
+            // And under another header.
+            (format!("{globexs}.{}.{}", parts[1], parts[2]), "unknown_key"),
             (format!("{}=", token.expose()), "malformed_token"),
             (format!("{} ", token.expose()), "malformed_token"),
         ] {
@@ -401,6 +455,26 @@ mod tests {
             assert_eq!(world.ask(&known, &forged, &ring, NOW), Asked::Refused(expected), "and stays refused");
         }
         assert_eq!(world.ask(&known, &token, &ring, NOW), Asked::Known);
+    }
+
+    #[test]
+    fn nothing_is_kept_that_could_be_used_as_a_token() {
+        for (text, signed) in [
+            ("e30.e30.c2ln", "e30.e30"),
+            ("e30.a.b.c.dGFn", "e30.a.b.c"),
+            ("opaque", ""),
+            ("secret.mac", ""),
+            (".c2ln", ""),
+            ("secret.", ""),
+            ("..", "."),
+        ] {
+            let token = BearerToken::new(text).unwrap();
+            let name = TokenName::of(&token).unwrap();
+            let rest = text.strip_prefix(signed).unwrap().trim_start_matches('.');
+            let hashed = if signed.is_empty() { text } else { rest };
+            assert_eq!((name.signed, &name.digest[..]), (signed, digest(&SHA256, hashed.as_bytes()).as_ref()));
+            assert!(name.to_known() == name, "{text}");
+        }
     }
 
     #[test]

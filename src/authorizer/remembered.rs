@@ -45,7 +45,10 @@ impl<K: Eq, V> Remembered<K, V> {
 
     /// What `take` takes of the thing with this key, whose set has this number, if it is remembered. What nothing is taken of
     /// counts as not asked for.
-    pub(super) fn get<T>(&self, number: u64, key: &K, take: impl FnOnce(&V) -> Option<T>) -> Option<T> {
+    pub(super) fn get<Q, T>(&self, number: u64, key: &Q, take: impl FnOnce(&V) -> Option<T>) -> Option<T>
+    where
+        K: PartialEq<Q>,
+    {
         let set = self.set_of(number)?;
         let entries = set.entries.load();
         let entry = entries.as_ref()?.iter().find(|entry| entry.key == *key)?;

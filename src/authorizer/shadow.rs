@@ -65,7 +65,8 @@ impl Authorizer {
         let path = question.path.as_ref().map_or("", RequestPath::as_str);
         let request =
             || shadow.factory.request(&principal, &operation.entities, &matched, path, &question.facts);
-        let candidates = shadow.engine.candidates(&principal, scope).map_err(|error| error.to_string())?;
+        let asker = shadow.engine.principal(&principal).map_err(|error| error.to_string())?;
+        let candidates = shadow.engine.candidates(&asker, scope).map_err(|error| error.to_string())?;
         candidates.decide(request).map_err(|error| error.to_string())
     }
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use super::known::Believed;
 use super::rejection::Rejection;
 use super::{
-    Authorizer, Decided, Judged, Question, UsedDocument, denial, describe_claims, principal, unprepared,
+    Authorizer, Decided, Judged, Question, UsedDocument, caller, denial, describe_claims, unprepared,
 };
 use crate::arn::MethodArn;
 use crate::bundle::BundleFacts;
@@ -179,13 +179,14 @@ impl Authorizer {
         let (Some(method), Some(whole)) = (&asked.method, &asked.stage.whole) else {
             return Err(Rejection::fault("internal", "the stage has no documents".to_owned()));
         };
-        let principal = principal(token, question)?;
+        let caller = caller(token, question)?;
+        let principal = &caller.principal;
         let stage = StageWideArn::of(method);
-        let make = || Document::compile(self.bundle(), (asked.api, asked.stage, whole), &stage, &principal);
+        let make = || Document::compile(self.bundle(), (asked.api, asked.stage, whole), &stage, principal);
         let (document, known) = match token.made.document(&stage) {
             Some(document) => (Arc::clone(document), true),
             None => {
-                let found = self.documents.get_or_make(whole, &stage, claims, &principal, make);
+                let found = self.documents.get_or_make(whole, &stage, claims, principal, make);
                 let found = found.map_err(|damaged| unprepared(damaged.into()))?;
                 token.made.keep_document(&stage, &found.0);
                 found
@@ -193,7 +194,7 @@ impl Authorizer {
         };
         let decided = asked
             .normal_path(event)
-            .and_then(|path| self.decide_on(question, &principal, path.as_ref(), record));
+            .and_then(|path| self.decide_on(question, &caller, path.as_ref(), record));
         let (compiled, determined_by_path) = match document.as_ref() {
             Document::Whole { compiled, determined_by_path } => (compiled, determined_by_path),
             Document::None(why) => {

@@ -31,9 +31,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use cedar_gate::authorizer::{Answered, ShadowQuestion};
 use cedar_gate::fetch::http::HttpClient;
 use cedar_gate::fetch::introspection::{IntrospectionError, IntrospectionReport};
@@ -44,7 +45,7 @@ use cedar_gate::record::DecisionRecord;
 use cedar_gate::response::Reply;
 use cedar_gate::time::Timestamp;
 use lambda_runtime::tower::{Layer, Service};
-use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -237,17 +238,25 @@ impl Waiting {
 
 /// Polls for events: one after another, or `AWS_LAMBDA_MAX_CONCURRENCY` at a time on managed instances.
 async fn serve(shell: Arc<Shell>) -> Result<(), StartError> {
-    let after = AfterwardsLayer { shell: Arc::clone(&shell) };
-    let handler = service_fn(move |event: LambdaEvent<Payload>| {
+    let around = AroundLayer { shell: Arc::clone(&shell) };
+    let handler = service_fn(move |event: LambdaEvent<Unread>| {
         let shell = Arc::clone(&shell);
-        async move { guarded(|| shell.respond(&event)) }
+        async move { guarded(|| shell.respond(&event.context)) }
     });
-    Runtime::new(handler).layer(after).run_concurrent().await.map_err(StartError::Serve)
+    Runtime::new(handler).layer(around).run_concurrent().await.map_err(StartError::Serve)
 }
 
 tokio::task_local! {
-    /// What the invocation that is being answered leaves to do when its answer has been posted.
-    static AFTERWARDS: RefCell<Option<Afterwards>>;
+    /// The invocation that is being answered.
+    static UNDER_WAY: UnderWay;
+}
+
+/// What goes around lambda_runtime, which hands over an event read and takes an answer, and nothing else.
+struct UnderWay {
+    /// The event as it came.
+    event: Bytes,
+    /// What is left to do when the answer has been posted.
+    afterwards: RefCell<Option<Afterwards>>,
 }
 
 /// What is done when the answer has been posted.
@@ -259,27 +268,27 @@ struct Afterwards {
     deadline: u64,
 }
 
-/// Does around each invocation what is to be done after it.
-struct AfterwardsLayer {
+/// Sets each invocation's event aside before, and does what is left to do after it.
+struct AroundLayer {
     shell: Arc<Shell>,
 }
 
-/// An invocation and what comes after it.
+/// An invocation, what comes before and what after it.
 #[derive(Clone)]
-struct AfterwardsService<S> {
+struct AroundService<S> {
     invocation: S,
     shell: Arc<Shell>,
 }
 
-impl<S> Layer<S> for AfterwardsLayer {
-    type Service = AfterwardsService<S>;
+impl<S> Layer<S> for AroundLayer {
+    type Service = AroundService<S>;
 
     fn layer(&self, invocation: S) -> Self::Service {
-        AfterwardsService { invocation, shell: Arc::clone(&self.shell) }
+        AroundService { invocation, shell: Arc::clone(&self.shell) }
     }
 }
 
-impl<S> Service<LambdaInvocation> for AfterwardsService<S>
+impl<S> Service<LambdaInvocation> for AroundService<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = lambda_runtime::Error>,
     S::Future: Send + 'static,
@@ -288,15 +297,17 @@ where
     type Error = lambda_runtime::Error;
     type Future = Pin<Box<dyn Future<Output = Result<(), lambda_runtime::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.invocation.poll_ready(context)
     }
 
-    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
+    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
+        let event = std::mem::take(&mut invocation.body);
+        let under_way = UnderWay { event, afterwards: RefCell::new(None) };
         let (posted, shell) = (self.invocation.call(invocation), Arc::clone(&self.shell));
-        Box::pin(AFTERWARDS.scope(RefCell::new(None), async move {
+        Box::pin(UNDER_WAY.scope(under_way, async move {
             let posted = posted.await;
-            if let Some(afterwards) = AFTERWARDS.with(RefCell::take) {
+            if let Some(afterwards) = UNDER_WAY.with(|under_way| under_way.afterwards.take()) {
                 shell.ask_shadow(afterwards);
             }
             posted
@@ -313,41 +324,42 @@ fn guarded<T>(respond: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure
 }
 
 impl Shell {
-    fn respond(&self, event: &LambdaEvent<Payload>) -> Result<Box<RawValue>, Failure> {
+    fn respond(&self, invocation: &Context) -> Result<Box<RawValue>, Failure> {
         let (now, started) = clocks()?;
         if self.live.is_due(now) {
-            let within = time_to_wait(now, started.elapsed(), event.context.deadline);
+            let within = time_to_wait(now, started.elapsed(), invocation.deadline);
             self.waiting.run(|| self.follow(now, within));
         }
-        let bytes = event.payload.bytes();
-        let mut answer = self.live.ask(bytes, now);
+        let event = UNDER_WAY.try_with(|under_way| under_way.event.clone());
+        let event = event.map_err(|_| Failure::Fault("there is no invocation".to_owned()))?;
+        let mut answer = self.live.ask(&event, now);
         if answer.answered.need.is_some() {
-            let within = time_to_wait(now, started.elapsed(), event.context.deadline);
-            answer = self.waiting.run(|| self.live.ask_again(answer, bytes, now, within));
+            let within = time_to_wait(now, started.elapsed(), invocation.deadline);
+            answer = self.waiting.run(|| self.live.ask_again(answer, &event, now, within));
             answer.fetched.iter().for_each(log_fetch);
         }
         let in_charge = answer.in_charge;
         let log = in_charge.authorizer.log();
-        let sample = sample(&event.context.request_id);
+        let sample = sample(&invocation.request_id);
         let Answered { reply, mut record, token_known, document, shadow, .. } = answer.answered;
         record.set_duration(started.elapsed());
         record.set_bundle_age(self.live.bundle_age(now));
         record.set_token_cached(token_known);
         record.set_document_cached(document.is_some_and(|document| document.known));
-        record.set_invocation_id(&event.context.request_id);
+        record.set_invocation_id(&invocation.request_id);
         if record.wanted(log.allow, sample) {
             // An answer that nobody can account for is not given.
             write_record(&record, &mut std::io::stdout().lock())
                 .map_err(|error| Failure::Fault(format!("the decision record cannot be written: {error}")))?;
         }
         if let Some(question) = shadow.filter(|_| log.shadow.takes(sample)) {
-            let deadline = event.context.deadline;
+            let deadline = invocation.deadline;
             let afterwards = Afterwards { question, record, in_charge, deadline };
             // Outside of an invocation there is no afterwards, and then nothing is lost but an opinion.
-            let _ = AFTERWARDS.try_with(|cell| cell.replace(Some(afterwards)));
+            let _ = UNDER_WAY.try_with(|under_way| under_way.afterwards.replace(Some(afterwards)));
         }
         match reply {
-            Reply::Json(body) => verbatim(body),
+            Reply::Json(body) => Ok(body.into_raw()),
             Reply::Unauthorized => Err(Failure::Unauthorized),
             Reply::Fault(reason) => Err(Failure::Fault(reason)),
         }
@@ -456,33 +468,13 @@ fn write_record(record: &impl serde::Serialize, out: &mut impl Write) -> std::io
     })
 }
 
-/// The reply as a value that serialises to exactly these bytes.
-fn verbatim(body: Vec<u8>) -> Result<Box<RawValue>, Failure> {
-    String::from_utf8(body)
-        .ok()
-        .and_then(|text| RawValue::from_string(text).ok())
-        .ok_or_else(|| Failure::Fault("the reply is not JSON".to_owned()))
-}
-
-/// The event as it came. Its deserialization cannot fail: lambda_runtime answers and logs a failure by itself, and
+/// In place of the event, which is not for lambda_runtime to read: it answers and logs what it cannot read by itself, and
 /// here a payload that is not JSON gets its fault and its record like any other event.
-struct Payload(Option<Box<RawValue>>);
+struct Unread;
 
-impl Payload {
-    /// The event's bytes; none for a payload that is not JSON, which no event looks like.
-    fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |event| event.get().as_bytes())
-    }
-}
-
-impl<'de> Deserialize<'de> for Payload {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let event = Box::<RawValue>::deserialize(deserializer);
-        if let Err(error) = &event {
-            // The message of a raw value's failure is a syntax error and its place, never a piece of the payload.
-            tracing::warn!(reason = %error, "the payload is not JSON");
-        }
-        Ok(Self(event.ok()))
+impl<'de> Deserialize<'de> for Unread {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self)
     }
 }
 
@@ -749,31 +741,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_posted_as_it_is_or_not_at_all() {
-        let odd = r#"{ "b" : 1.0,"a":"é\u0041" }"#;
-        assert_eq!(serde_json::to_string(&verbatim(odd.into()).unwrap()).unwrap(), odd);
-        for broken in [&b"{"[..], b"", b"{} {}", b"\"\xff\""] {
-            assert_eq!(
-                verbatim(broken.to_vec()).unwrap_err(),
-                Failure::Fault("the reply is not JSON".to_owned())
-            );
-        }
-    }
-
-    #[test]
-    fn any_payload_deserializes() {
-        let payload =
-            |bytes: &[u8]| serde_json::from_slice::<Payload>(bytes).map(|payload| payload.bytes().to_vec());
-        assert_eq!(payload(br#"{ "a" : 1 }"#).unwrap(), br#"{ "a" : 1 }"#);
-        let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
-        assert_eq!(payload(&deep).unwrap(), deep, "a raw value is read without recursion");
+    fn what_lambda_runtime_gets_of_an_event_is_nothing() {
         // Like lambda_runtime, this does not ask for the end of the input.
-        let lenient = |bytes: &[u8]| {
-            let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-            Payload::deserialize(&mut deserializer).unwrap().bytes().to_vec()
-        };
-        for broken in [&b""[..], b"Bearer secret", b"{\"a\":", b"\"\xff\""] {
-            assert_eq!(lenient(broken), b"");
+        for event in [&b""[..], b"null", b"Bearer secret", b"\xff"] {
+            let mut deserializer = serde_json::Deserializer::from_slice(event);
+            assert!(Unread::deserialize(&mut deserializer).is_ok());
         }
     }
 

@@ -244,8 +244,9 @@ impl<'b> Desk<'b> {
         };
         let request = self.factory.request(principal, entities, &matched, path, &facts)?;
         // As the authorizer decides, but that the request is wanted afterwards.
-        let decision =
-            self.engine.candidates(principal, scope).map_err(|_| AskError::NotPrepared)?.decide_on(&request);
+        let asker = self.engine.principal(principal).map_err(|_| AskError::NotPrepared)?;
+        let candidates = self.engine.candidates(&asker, scope).map_err(|_| AskError::NotPrepared)?;
+        let decision = candidates.decide_on(&request);
         Ok(Asked { matched, request, decision })
     }
 

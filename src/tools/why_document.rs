@@ -91,8 +91,8 @@ pub struct WithheldReason {
 /// What an answer's document stands for; `None` where the answer has none, such as a simple response.
 #[must_use]
 pub fn explain(authorizer: &Authorizer, answered: &Answered) -> Option<DocumentReason> {
-    let Reply::Json(bytes) = &answered.reply else { return None };
-    let reply: Value = serde_json::from_slice(bytes).ok()?;
+    let Reply::Json(json) = &answered.reply else { return None };
+    let reply: Value = serde_json::from_str(json.as_str()).ok()?;
     let statements = reply.get("policyDocument")?.get("Statement")?.as_array()?;
     let compiled = answered.document.as_ref().map(|used| used.compiled.as_ref());
     let operations = authorizer.bundle().routes().operations();

@@ -381,7 +381,7 @@ fn on_all_cases(cases: u64, work: impl Fn(&Case) -> (Seen, Vec<String>) + Sync) 
 /// The document of a reply, and whether it is called exact; `None` where the record does not say.
 fn document_of(answered: &Answered) -> (Value, Option<bool>) {
     let Reply::Json(json) = &answered.reply else { panic!("{:?} {:?}", answered.reply, answered.record) };
-    let mut reply: Value = serde_json::from_slice(json).unwrap();
+    let mut reply: Value = serde_json::from_str(json.as_str()).unwrap();
     let record = serde_json::to_value(&answered.record).unwrap();
     let document = reply["policyDocument"].take();
     let exact = record["document"]["exact"].as_bool();

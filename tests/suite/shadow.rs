@@ -38,7 +38,7 @@ fn authorizer(files: &SourceFiles) -> Authorizer {
 pub(crate) fn without_digests(answered: &Answered, authorizer: &Authorizer) -> String {
     let text = format!("{:?}", answered.record);
     let reply = match &answered.reply {
-        cedar_gate::response::Reply::Json(json) => String::from_utf8(json.clone()).unwrap(),
+        cedar_gate::response::Reply::Json(json) => json.as_str().to_owned(),
         other => format!("{other:?}"),
     };
     (text + &reply).replace(authorizer.bundle().digest(), "[digest]")

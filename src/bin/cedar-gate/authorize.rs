@@ -128,10 +128,9 @@ pub(crate) fn run(root: &Path, format: Format, args: &Args) -> Result<Answer, Fa
     let (answered, fetched) = keys.answer(&authorizer, &event, now);
     let reason = args.why_document.then(|| explain(&authorizer, &answered));
     if args.json || format == Format::Json {
-        let response = response(&answered)?;
         let document = reason.flatten();
         let shadow = ask_shadow(&authorizer, &answered);
-        shell::print_document(&Report { document, shadow, ..report(None, &answered, response.as_deref()) })?;
+        shell::print_document(&Report { document, shadow, ..report(None, &answered) })?;
     } else {
         shell::print_bytes(&wire_bytes(&answered.reply)?)?;
         let why = why(&answered.record, &authorizer);
@@ -222,19 +221,16 @@ fn batch_line(asked: &Asked, now: Option<Timestamp>, line: &str) -> Result<Strin
         (None, None) => shell::now().map_err(|_| "the clock cannot be read".to_owned())?,
     };
     let (answered, _) = asked.keys.answer(&asked.authorizer, line.event.get().as_bytes(), now);
-    let response = response(&answered).map_err(|_| "the response is not JSON".to_owned())?;
     let shadow = ask_shadow(&asked.authorizer, &answered);
-    serde_json::to_string(&Report { shadow, ..report(line.id, &answered, response.as_deref()) })
-        .map_err(|error| error.to_string())
+    serde_json::to_string(&Report { shadow, ..report(line.id, &answered) }).map_err(|error| error.to_string())
 }
 
-fn report<'a>(id: Option<Value>, answered: &'a Answered, response: Option<&'a RawValue>) -> Report<'a> {
-    let error = match &answered.reply {
-        Reply::Json(_) => None,
-        Reply::Unauthorized => {
-            Some(InvocationError { error_type: "Unauthorized", error_message: "Unauthorized" })
-        }
-        Reply::Fault(message) => Some(InvocationError { error_type: "Fault", error_message: message }),
+fn report(id: Option<Value>, answered: &Answered) -> Report<'_> {
+    let failed = |error_type, error_message| (None, Some(InvocationError { error_type, error_message }));
+    let (response, error) = match &answered.reply {
+        Reply::Json(json) => (Some(json.as_raw()), None),
+        Reply::Unauthorized => failed("Unauthorized", Reply::UNAUTHORIZED),
+        Reply::Fault(message) => failed("Fault", message),
     };
     Report {
         schema: SCHEMA,
@@ -248,15 +244,6 @@ fn report<'a>(id: Option<Value>, answered: &'a Answered, response: Option<&'a Ra
     }
 }
 
-fn response(answered: &Answered) -> Result<Option<Box<RawValue>>, Failure> {
-    match &answered.reply {
-        Reply::Json(bytes) => {
-            serde_json::from_slice(bytes).map(Some).map_err(|error| Failure::Message(error.to_string()))
-        }
-        Reply::Unauthorized | Reply::Fault(_) => Ok(None),
-    }
-}
-
 /// What the Lambda posts to the Runtime API: the answer, or the error that API Gateway makes a 401 or a 500 of.
 fn wire_bytes(reply: &Reply) -> Result<Vec<u8>, Failure> {
     let error = |error_type, error_message: &str| {
@@ -264,7 +251,7 @@ fn wire_bytes(reply: &Reply) -> Result<Vec<u8>, Failure> {
             .map_err(|error| Failure::Message(error.to_string()))
     };
     match reply {
-        Reply::Json(bytes) => Ok(bytes.clone()),
+        Reply::Json(json) => Ok(json.as_str().as_bytes().to_vec()),
         Reply::Unauthorized => error("Unauthorized", "Unauthorized"),
         Reply::Fault(message) => error("Fault", message),
     }

@@ -182,8 +182,8 @@ fn ask(
     });
     let answered = authorizer.answer(event.to_string().as_bytes(), now);
     let response = match &answered.reply {
-        Reply::Json(bytes) => {
-            serde_json::from_slice(bytes).map_err(|error| Failure::Message(error.to_string()))?
+        Reply::Json(json) => {
+            serde_json::from_str(json.as_str()).map_err(|error| Failure::Message(error.to_string()))?
         }
         Reply::Unauthorized => json!("401 Unauthorized"),
         Reply::Fault(message) => json!(format!("500: {message}")),

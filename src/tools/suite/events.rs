@@ -218,8 +218,8 @@ fn put(event: &mut Value, list: &str, name: &str, value: Value, ignores_case: bo
 /// edited, so it stands there by what it is of.
 pub(super) fn response(reply: &Reply, record: &DecisionRecord) -> Value {
     match reply {
-        Reply::Json(bytes) => {
-            let mut text = String::from_utf8_lossy(bytes).replace(&record.bundle, "[bundle digest]");
+        Reply::Json(json) => {
+            let mut text = json.as_str().replace(&record.bundle, "[bundle digest]");
             if let Some(digest) = &record.policy_digest {
                 text = text.replace(digest, "[policy digest]");
             }
