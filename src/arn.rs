@@ -14,6 +14,7 @@
 //! to an API Gateway Lambda authorizer". That colons stay unescaped: aws/chalice issue 1775, where splitting at every
 //! colon granted the wrong path.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,28 +22,39 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MethodArn {
     text: String,
-    account_id: AccountId,
-    api_id: ApiId,
-    stage: Stage,
-    target: Target,
+    ends: Ends,
+    /// Of a method; a route has none.
+    verb: Option<Verb>,
+}
+
+/// Where the parts of an ARN end, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Ends {
+    partition: usize,
+    region: usize,
+    account_id: usize,
+    api_id: usize,
+    stage: usize,
+    /// The verb, or the route key.
+    verb: usize,
 }
 
 /// What an ARN points at within its stage.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target<'a> {
     /// A method of a REST or HTTP API.
     Method {
         /// The verb of the request.
-        verb: Verb,
+        verb: &'a Verb,
         /// The path of the request, undecoded and unchecked, without its leading slash; empty for the root.
-        path: String,
+        path: &'a str,
     },
     /// A route of a WebSocket API, such as `$connect`: 1 to [`Target::ROUTE_KEY_MAX_BYTES`] bytes without `/`, `*`, `?`
     /// and control characters.
-    RouteKey(String),
+    RouteKey(&'a str),
 }
 
-impl Target {
+impl Target<'_> {
     /// The longest route key, in bytes. API Gateway documents no number; ours leaves room for real selection values.
     pub const ROUTE_KEY_MAX_BYTES: usize = 128;
 }
@@ -55,42 +67,49 @@ impl MethodArn {
     /// The partition: `aws`, `aws-cn`, `aws-us-gov` and their like.
     #[must_use]
     pub fn partition(&self) -> &str {
-        self.part(1)
+        self.part(Self::PREFIX.len(), self.ends.partition)
     }
 
     /// The region, such as `eu-west-1`.
     #[must_use]
     pub fn region(&self) -> &str {
-        self.part(3)
+        self.part(self.ends.partition + Self::SERVICE.len(), self.ends.region)
     }
 
-    fn part(&self, number: usize) -> &str {
-        self.text.split(':').nth(number).unwrap_or_default()
-    }
-
-    /// The account that owns the API.
+    /// The account that owns the API, an [`AccountId`].
     #[must_use]
-    pub fn account_id(&self) -> &AccountId {
-        &self.account_id
+    pub fn account_id(&self) -> &str {
+        self.part(self.ends.region + 1, self.ends.account_id)
     }
 
-    /// The API.
+    /// The API, an [`ApiId`].
     #[must_use]
-    pub fn api_id(&self) -> &ApiId {
-        &self.api_id
+    pub fn api_id(&self) -> &str {
+        self.part(self.ends.account_id + 1, self.ends.api_id)
     }
 
-    /// The stage of the API.
+    /// The stage of the API, a [`Stage`].
     #[must_use]
-    pub fn stage(&self) -> &Stage {
-        &self.stage
+    pub fn stage(&self) -> &str {
+        self.part(self.ends.api_id + 1, self.ends.stage)
     }
 
     /// The method or route within the stage.
     #[must_use]
-    pub fn target(&self) -> &Target {
-        &self.target
+    pub fn target(&self) -> Target<'_> {
+        match &self.verb {
+            Some(verb) => Target::Method { verb, path: self.part(self.ends.verb + 1, self.text.len()) },
+            None => Target::RouteKey(self.part(self.ends.stage + 1, self.ends.verb)),
+        }
     }
+
+    /// What stands there, between two separators.
+    fn part(&self, from: usize, to: usize) -> &str {
+        self.text.get(from..to).unwrap_or_default()
+    }
+
+    const PREFIX: &str = "arn:";
+    const SERVICE: &str = ":execute-api:";
 
     /// The text this was parsed from.
     #[must_use]
@@ -102,9 +121,8 @@ impl MethodArn {
     /// name it without repeating what the client wrote.
     #[must_use]
     pub fn stage_resource(&self) -> String {
-        let Self { account_id, api_id, stage, .. } = self;
-        let (partition, region) = (self.partition(), self.region());
-        format!("arn:{partition}:execute-api:{region}:{account_id}:{api_id}/{stage}/*")
+        let stage = self.part(0, self.ends.stage);
+        format!("{stage}/*")
     }
 }
 
@@ -119,24 +137,34 @@ impl FromStr for MethodArn {
         let mut parts = text.splitn(6, ':');
         let mut part = |name| parts.next().ok_or(ArnError::Incomplete { missing: name });
         expect("arn", part("`arn` prefix")?).map_err(|found| ArnError::Prefix { found })?;
-        checked(part("partition")?, is_partition, |found| ArnError::Partition { found })?;
+        let partition = checked(part("partition")?, is_partition, |found| ArnError::Partition { found })?;
         expect("execute-api", part("service")?).map_err(|found| ArnError::Service { found })?;
-        checked(part("region")?, is_region, |found| ArnError::Region { found })?;
-        let account_id = part("account id")?.parse()?;
+        let region = checked(part("region")?, is_region, |found| ArnError::Region { found })?;
+        let account_id = part("account id")?;
+        AccountId::check(account_id)?;
 
         let mut resource = part("api id")?.splitn(4, '/');
         let mut part = |name| resource.next().ok_or(ArnError::Incomplete { missing: name });
-        let api_id = part("api id")?.parse()?;
-        let stage = part("stage")?.parse()?;
+        let api_id = part("api id")?;
+        ApiId::check(api_id)?;
+        let stage = part("stage")?;
+        Stage::check(stage)?;
         let verb_or_route_key = part("verb")?;
-        let target = match resource.next() {
-            Some(path) => Target::Method { verb: verb_or_route_key.parse()?, path: path.to_owned() },
+        let verb = match resource.next() {
+            Some(_path) => Some(verb_or_route_key.parse()?),
             None => {
                 checked(verb_or_route_key, is_route_key, |found| ArnError::RouteKey { found })?;
-                Target::RouteKey(verb_or_route_key.to_owned())
+                None
             }
         };
-        Ok(Self { text: text.to_owned(), account_id, api_id, stage, target })
+        let partition = Self::PREFIX.len() + partition.len();
+        let region = partition + Self::SERVICE.len() + region.len();
+        let account_id = region + 1 + account_id.len();
+        let api_id = account_id + 1 + api_id.len();
+        let stage = api_id + 1 + stage.len();
+        let ends =
+            Ends { partition, region, account_id, api_id, stage, verb: stage + 1 + verb_or_route_key.len() };
+        Ok(Self { text: text.to_owned(), ends, verb })
     }
 }
 
@@ -146,13 +174,14 @@ impl fmt::Display for MethodArn {
     }
 }
 
-/// Declares a part of an ARN that has its own grammar and stands in `authorizer.toml` too.
+/// Declares a part of an ARN that has its own grammar and stands in `authorizer.toml` too. The usual texts are legal ones, of
+/// which no copy is made.
 macro_rules! arn_part {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, usual: $usual:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(String);
+        pub struct $name(Cow<'static, str>);
 
         impl $name {
             /// The text.
@@ -160,14 +189,18 @@ macro_rules! arn_part {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            fn check(text: &str) -> Result<(), ArnError> {
+                let check: fn(&str) -> Result<(), ArnError> = $check;
+                check(text)
+            }
         }
 
         impl TryFrom<String> for $name {
             type Error = ArnError;
 
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                let check: fn(&str) -> Result<(), ArnError> = $check;
-                check(&text).map(|()| Self(text))
+                Self::check(&text).map(|()| Self(text.into()))
             }
         }
 
@@ -175,7 +208,11 @@ macro_rules! arn_part {
             type Err = ArnError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Self::try_from(text.to_owned())
+                let usual: &[&'static str] = &$usual;
+                match usual.iter().find(|usual| **usual == text) {
+                    Some(usual) => Ok(Self(Cow::Borrowed(usual))),
+                    None => Self::try_from(text.to_owned()),
+                }
             }
         }
 
@@ -190,6 +227,7 @@ macro_rules! arn_part {
 arn_part!(
     /// An AWS account id: twelve digits.
     AccountId,
+    usual: [],
     |text| {
         let legal = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
         legal.then_some(()).ok_or_else(|| ArnError::AccountId { found: text.to_owned() })
@@ -200,6 +238,7 @@ arn_part!(
     /// An API id: 1 to 64 ASCII letters, digits and `-`. API Gateway makes ten lower-case letters and digits; local
     /// gateways make others.
     ApiId,
+    usual: [],
     |text| {
         let legal = is_made_of(text, 1..=64, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
         legal.then_some(()).ok_or_else(|| ArnError::ApiId { found: text.to_owned() })
@@ -210,6 +249,7 @@ arn_part!(
     /// A stage name: 1 to 128 ASCII letters, digits, `_` and `-` (the API reference of `CreateStage`), or `$default`
     /// (HTTP APIs).
     Stage,
+    usual: [],
     |text| {
         if text == "*" {
             return Err(ArnError::WildcardStage);
@@ -223,6 +263,7 @@ arn_part!(
     /// An HTTP method as the request spells it: a token (RFC 9110 §5.6.2, §9.1) of 1 to 32 characters, without the `*`
     /// and `$` that mean something in an IAM document. Case-sensitive; an unknown one is data that no route matches.
     Verb,
+    usual: ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
     |text| {
         let legal = is_made_of(text, 1..=32, |byte| byte.is_ascii_alphanumeric() || b"!#%&'+-.^_`|~".contains(&byte));
         legal.then_some(()).ok_or_else(|| ArnError::Verb { found: text.to_owned() })
@@ -324,8 +365,8 @@ fn expect(expected: &str, found: &str) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(found.to_owned()) }
 }
 
-fn checked(text: &str, legal: fn(&str) -> bool, error: fn(String) -> ArnError) -> Result<(), ArnError> {
-    if legal(text) { Ok(()) } else { Err(error(text.to_owned())) }
+fn checked(text: &str, legal: fn(&str) -> bool, error: fn(String) -> ArnError) -> Result<&str, ArnError> {
+    if legal(text) { Ok(text) } else { Err(error(text.to_owned())) }
 }
 
 fn is_made_of(text: &str, length: std::ops::RangeInclusive<usize>, legal: fn(u8) -> bool) -> bool {
@@ -363,15 +404,31 @@ mod tests {
 
     const PREFIX: &str = "arn:aws:execute-api:eu-west-1:123456789012:";
 
-    fn method(verb: &str, path: &str) -> Target {
-        Target::Method { verb: verb.parse().unwrap(), path: path.to_owned() }
+    /// The verb, if it is a method, and the path or route key.
+    fn parts<'a>(target: Target<'a>) -> (Option<&'a str>, &'a str) {
+        match target {
+            Target::Method { verb, path } => (Some(verb.as_str()), path),
+            Target::RouteKey(key) => (None, key),
+        }
     }
 
-    fn check(resource: &str, stage: &str, target: Target) {
+    const fn method<'a>(verb: &'a str, path: &'a str) -> (Option<&'a str>, &'a str) {
+        (Some(verb), path)
+    }
+
+    fn check(resource: &str, stage: &str, target: (Option<&str>, &str)) {
         let text = format!("{PREFIX}{resource}");
         let arn: MethodArn = text.parse().unwrap();
-        assert_eq!((arn.stage().as_str(), arn.target()), (stage, &target), "{text}");
+        assert_eq!((arn.stage(), parts(arn.target())), (stage, target), "{text}");
         assert_eq!(arn.to_string(), text);
+    }
+
+    #[test]
+    fn a_usual_verb_is_one_like_any_other() {
+        for text in ["GET", "OPTIONS", "PROPFIND", "get"] {
+            let (parsed, owned): (Verb, Verb) = (text.parse().unwrap(), text.to_owned().try_into().unwrap());
+            assert_eq!((&parsed, parsed.as_str()), (&owned, text));
+        }
     }
 
     fn check_error(text: &str, message: &str) {
@@ -384,10 +441,10 @@ mod tests {
         let arn: MethodArn = text.parse().unwrap();
         assert_eq!(arn.partition(), "aws-us-gov");
         assert_eq!(arn.region(), "us-gov-west-1");
-        assert_eq!(arn.account_id().as_str(), "123456789012");
-        assert_eq!(arn.api_id().as_str(), "ymy8tbxw7b");
-        assert_eq!(arn.stage().as_str(), "prod");
-        assert_eq!(arn.target(), &method("GET", "orders/1"));
+        assert_eq!(arn.account_id(), "123456789012");
+        assert_eq!(arn.api_id(), "ymy8tbxw7b");
+        assert_eq!(arn.stage(), "prod");
+        assert_eq!(parts(arn.target()), method("GET", "orders/1"));
         assert_eq!(arn.as_str(), text);
         assert_eq!(
             arn.stage_resource(),
@@ -405,8 +462,8 @@ mod tests {
         check("abc/dev/GET//a//", "dev", method("GET", "/a//"));
         check("abc/dev/PROPFIND/a", "dev", method("PROPFIND", "a"));
         check("abc/dev/GET/*\n?${x}", "dev", method("GET", "*\n?${x}"));
-        check("abc/dev/$connect", "dev", Target::RouteKey("$connect".to_owned()));
-        check("abc/dev/sendMessage", "dev", Target::RouteKey("sendMessage".to_owned()));
+        check("abc/dev/$connect", "dev", (None, "$connect"));
+        check("abc/dev/sendMessage", "dev", (None, "sendMessage"));
     }
 
     #[test]
@@ -516,7 +573,7 @@ mod tests {
             let arn: MethodArn = text.parse().unwrap();
             let target = match arn.target() {
                 Target::Method { verb, path } => format!("{verb}/{path}"),
-                Target::RouteKey(key) => key.clone(),
+                Target::RouteKey(key) => key.to_owned(),
             };
             prop_assert_eq!(arn.stage_resource().replace('*', &target), text);
         }

@@ -287,7 +287,8 @@ impl Authorizer {
 
     fn decide(&self, bytes: &[u8], evidence: Evidence<'_>, now: Timestamp) -> Answered {
         let mut record = DecisionRecord::new(self.bundle().digest(), now);
-        let event = match AuthorizerEvent::parse(bytes) {
+        let text = AuthorizerEvent::text(bytes);
+        let event = match AuthorizerEvent::parse(&text) {
             Ok(event) => event,
             Err(error) => return fault(record, "malformed_event", error.to_string()),
         };

@@ -57,18 +57,25 @@ impl<'a> AuthorizerEvent<'a> {
     /// The largest event that is read, in bytes: Lambda's limit for the payload of a synchronous invocation.
     pub const MAX_BYTES: usize = 6 * 1024 * 1024;
 
-    /// Reads one event. Bytes that are not UTF-8 become U+FFFD where they stand inside a string.
+    /// The text of an event's bytes. Bytes that are not UTF-8 become U+FFFD: the client may have put them into a string.
+    #[must_use]
+    pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+        // It looks at ASCII many bytes at a time, the other byte by byte.
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        }
+    }
+
+    /// Reads one event.
     ///
     /// # Errors
-    /// Bytes that are not one JSON object, an object that is none of the six events, or an event without its ARN.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, EventError> {
-        if bytes.len() > Self::MAX_BYTES {
-            return Err(EventError::TooLarge { bytes: bytes.len() });
+    /// A text that is not one JSON object, an object that is none of the six events, or an event without its ARN.
+    pub fn parse(text: &'a str) -> Result<Self, EventError> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(EventError::TooLarge { bytes: text.len() });
         }
-        let members = match std::str::from_utf8(bytes) {
-            Ok(text) => Members::read(text)?,
-            Err(_) => Members::read(&String::from_utf8_lossy(bytes))?.into_owned(),
-        };
+        let members = Members::read(text)?;
         Ok(Self { kind: members.kind()?, members })
     }
 
@@ -358,7 +365,7 @@ enum Member<'a> {
     Text(Cow<'a, str>),
     Object(Object<'a>),
     /// A number, `null`, an array, or an object where a text is usual.
-    Other(Raw<'a>),
+    Other(&'a RawValue),
 }
 
 impl<'a> Members<'a> {
@@ -419,7 +426,8 @@ impl<'a> Members<'a> {
 
     fn is_connect(&self) -> bool {
         // The ARN of a REST method can end so too, but its verb stands before the path: the client wrote that one.
-        let is_route_key = |arn: &str| arn.splitn(4, '/').skip(2).eq(["$connect"]);
+        let is_route_key =
+            |arn: &str| arn.ends_with("/$connect") && arn.splitn(4, '/').skip(2).eq(["$connect"]);
         self.text("methodArn").is_some_and(is_route_key)
             || self.context_text("eventType").is_some_and(|event_type| event_type == "CONNECT")
     }
@@ -510,21 +518,6 @@ impl<'a> Members<'a> {
             self.known.push((name, member));
         }
     }
-
-    fn into_owned(self) -> Members<'static> {
-        let known = self.known.into_iter().map(|(name, member)| (name, member.into_owned())).collect();
-        Members { known, repeated: self.repeated }
-    }
-}
-
-impl Member<'_> {
-    fn into_owned(self) -> Member<'static> {
-        match self {
-            Self::Text(text) => Member::Text(Cow::Owned(text.into_owned())),
-            Self::Object(object) => Member::Object(object.into_owned()),
-            Self::Other(raw) => Member::Other(Cow::Owned(raw.into_owned())),
-        }
-    }
 }
 
 /// How the names of members are read. What is no text in one is rare, and to look for it takes as long as all else.
@@ -573,7 +566,7 @@ impl<'de> Visitor<'de> for MembersSeed {
                 members.insert(name, Member::Object(map.next_value_seed(ObjectSeed(self.0))?));
             } else if let Some(name) = named(&SINGLE, &key) {
                 let raw: &'de RawValue = map.next_value()?;
-                members.insert(name, text(raw).map_or(Member::Other(Cow::Borrowed(raw)), Member::Text));
+                members.insert(name, text(raw).map_or(Member::Other(raw), Member::Text));
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -582,17 +575,14 @@ impl<'de> Visitor<'de> for MembersSeed {
     }
 }
 
-/// A JSON value as it was sent.
-type Raw<'a> = Cow<'a, RawValue>;
-
 /// The members of one object in their order, repeated names and all, the values unread. Anything that is not an object
 /// has no members: the gateways send `null` for an empty one.
 #[derive(Default)]
-struct Object<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
     fn first(&self, name: &str) -> Option<&RawValue> {
-        self.0.iter().find_map(|(key, value)| (key == name).then_some(&**value))
+        self.0.iter().find_map(|(key, value)| (key == name).then_some(*value))
     }
 
     fn values<'o>(object: Option<&'o Self>, is_named: impl Fn(&str) -> bool) -> Vec<Cow<'o, str>> {
@@ -601,13 +591,6 @@ impl<'a> Object<'a> {
             push_values(value, &mut found);
         }
         found
-    }
-
-    fn into_owned(self) -> Object<'static> {
-        let own = |(key, value): (Cow<'a, str>, Raw<'a>)| {
-            (Cow::Owned(key.into_owned()), Cow::Owned(value.into_owned()))
-        };
-        Object(self.0.into_iter().map(own).collect())
     }
 }
 
@@ -630,10 +613,9 @@ impl<'de> Visitor<'de> for ObjectSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         // As many as the headers of a browser, and no more than the allocator has at hand (1,032 bytes with glibc).
-        let mut members = Vec::with_capacity(20);
+        let mut members = Vec::with_capacity(25);
         while let Some(key) = map.next_key_seed(self.0)? {
-            let value: &'de RawValue = map.next_value()?;
-            members.push((key, Cow::Borrowed(value)));
+            members.push((key, map.next_value()?));
         }
         Ok(Object(members))
     }

@@ -81,7 +81,7 @@ pub fn reconcile(
     event_path: Option<&str>,
     base_paths: &[String],
 ) -> Result<RequestPath, PathError> {
-    let path = format!("/{arn_path}");
+    let path = ["/", arn_path].concat();
     if path.len() > RequestPath::MAX_BYTES {
         return Err(PathError::TooLong { bytes: path.len() });
     }

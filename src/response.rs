@@ -444,7 +444,10 @@ mod tests {
         }
         let Reply::Json(json) = reply(ERROR, &allow()) else { panic!("an allow is JSON") };
         assert!(json.as_str().contains("key-7"));
-        assert_eq!(format!("{:?}", Reply::Json(json.clone())), format!("Json({} bytes)", json.as_str().len()));
+        assert_eq!(
+            format!("{:?}", Reply::Json(json.clone())),
+            format!("Json({} bytes)", json.as_str().len())
+        );
     }
 
     proptest! {

@@ -17,8 +17,8 @@ use crate::{Measured, measured};
 pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
     let bundle = subject.bundle();
     let api = bundle.deployment().api("123456789012", "a1b2c3d4e5").expect("the bundle has the API");
-    let read = || AuthorizerEvent::parse(&subject.request_event).expect("the event is one");
-    let event = read();
+    let text = AuthorizerEvent::text(&subject.request_event);
+    let event = AuthorizerEvent::parse(&text).expect("the event is one");
     let path = asked_path(&event);
     let prepared = Prepared::new(bundle, &path);
     let find = || credential::find(&event, &api.token).expect("the event has a token");
@@ -46,7 +46,10 @@ pub(crate) fn with(subject: &Subject, report: impl FnOnce(Vec<Measured<'_>>)) {
     assert!(matches!(answer(), Reply::Json(_)), "the reply is a document");
     let record = subject.authorizer.answer(&subject.request_event, NOW).record;
     report(vec![
-        measured("event, ARN and path", || asked_path(&read())),
+        measured("event, ARN and path", || {
+            let text = AuthorizerEvent::text(&subject.request_event);
+            asked_path(&AuthorizerEvent::parse(&text).expect("the event is one"))
+        }),
         measured("credential and token", || {
             verify(&find(), bundle.issuers(), bundle.keys(), NOW).expect("the token is right")
         }),

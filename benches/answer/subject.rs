@@ -88,8 +88,7 @@ impl Subject {
         self.key.verify_sig(self.signed.as_bytes(), &self.signature).expect("the signature is right");
         for event in [&self.token_event, &self.request_event] {
             let reply = self.authorizer.answer(event, NOW).reply;
-            let allows =
-                matches!(&reply, Reply::Json(body) if body.as_str().contains(r#""Allow""#));
+            let allows = matches!(&reply, Reply::Json(body) if body.as_str().contains(r#""Allow""#));
             assert!(allows, "the bundle refuses the event of this benchmark: {reply:?}");
             let known = |authorizer: &Authorizer| authorizer.answer(event, NOW).token_known;
             assert!(!known(&self.authorizer), "the first authorizer verifies each token");

@@ -52,13 +52,11 @@ impl<'a> Asked<'a> {
             .unwrap_or_default()
             .parse()
             .map_err(|error: ArnError| malformed(error.to_string()))?;
-        let api = api(bundle, event.kind(), arn.account_id().as_str(), arn.api_id().as_str())?;
-        let (stage_name, stage) = stage(stages, api, arn.stage().as_str())?;
+        let api = api(bundle, event.kind(), arn.account_id(), arn.api_id())?;
+        let (stage_name, stage) = stage(stages, api, arn.stage())?;
         let (verb, path) = match (arn.target(), api.kind) {
             (Target::Method { verb, .. }, ApiKind::Rest | ApiKind::Http) => (verb.clone(), PathText::OfArn),
-            (Target::RouteKey(key), ApiKind::WebSocket) if key == "$connect" => {
-                (verb("GET")?, PathText::Connect)
-            }
+            (Target::RouteKey("$connect"), ApiKind::WebSocket) => (verb("GET")?, PathText::Connect),
             (Target::Method { .. } | Target::RouteKey(_), _) => {
                 return Err(malformed(format!(
                     "the ARN of API `{}` names no method that its kind has",

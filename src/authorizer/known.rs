@@ -472,7 +472,10 @@ mod tests {
             let name = TokenName::of(&token).unwrap();
             let rest = text.strip_prefix(signed).unwrap().trim_start_matches('.');
             let hashed = if signed.is_empty() { text } else { rest };
-            assert_eq!((name.signed, &name.digest[..]), (signed, digest(&SHA256, hashed.as_bytes()).as_ref()));
+            assert_eq!(
+                (name.signed, &name.digest[..]),
+                (signed, digest(&SHA256, hashed.as_bytes()).as_ref())
+            );
             assert!(name.to_known() == name, "{text}");
         }
     }

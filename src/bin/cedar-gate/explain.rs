@@ -395,7 +395,8 @@ fn of_event(
     let bytes = shell::read_input(path, AuthorizerEvent::MAX_BYTES as u64)?;
     let authorizer = shell::authorizer(bundle)?;
     let keys = Keys::of(authorizer.bundle(), args.network);
-    let event = AuthorizerEvent::parse(&bytes).map_err(message)?;
+    let text = AuthorizerEvent::text(&bytes);
+    let event = AuthorizerEvent::parse(&text).map_err(message)?;
     let question = authorizer.question(&event, now).map_err(message)?;
     let asking = Asking {
         api: Some(question.api.name.clone()),

@@ -127,7 +127,7 @@ pub(super) fn with_token(event: &Value, sources: &[TokenSource], token: &str) ->
     }
     let source = sources.first().ok_or("the API takes no token")?;
     let text = event.to_string();
-    let kind = AuthorizerEvent::parse(text.as_bytes()).map_err(|error| error.to_string())?.kind();
+    let kind = AuthorizerEvent::parse(&text).map_err(|error| error.to_string())?.kind();
     match (kind, source) {
         (EventKind::RestToken | EventKind::AppSync, _) => {
             let scheme = sources.iter().find_map(|source| match source {
@@ -294,7 +294,7 @@ mod tests {
             for source in sources {
                 let sources = [(*source).clone()];
                 let with = with_token(&event, &sources, "a.b.c").unwrap().to_string();
-                let read = AuthorizerEvent::parse(with.as_bytes()).unwrap();
+                let read = AuthorizerEvent::parse(&with).unwrap();
                 let found = credential::find(&read, &sources);
                 assert_eq!(
                     found.map(|token| token.expose().to_owned()),

@@ -1129,13 +1129,13 @@ impl<'b> Loader<'_, 'b, '_> {
                 return None;
             }
         };
-        let place = AuthorizerEvent::parse(text.as_bytes()).ok().and_then(|event| {
+        let place = AuthorizerEvent::parse(text).ok().and_then(|event| {
             let apis = self.bundle.deployment();
             match event.method_arn() {
                 Some(arn) => {
                     let arn: MethodArn = arn.parse().ok()?;
-                    let api = apis.api(arn.account_id().as_str(), arn.api_id().as_str())?;
-                    Some((api.name.clone(), arn.stage().as_str().to_owned()))
+                    let api = apis.api(arn.account_id(), arn.api_id())?;
+                    Some((api.name.clone(), arn.stage().to_owned()))
                 }
                 None => {
                     let api = apis.api(&event.account_id()?, &event.api_id()?)?;

@@ -341,7 +341,7 @@ impl Suites<'_> {
         let presented = &self.callers.get((*caller)?)?.presented;
         let sources = &self.desks.get(*desk)?.api().token;
         let text = events::with_token(event, sources, presented.token.expose()).ok()?.to_string();
-        let event = AuthorizerEvent::parse(text.as_bytes()).ok()?;
+        let event = AuthorizerEvent::parse(&text).ok()?;
         self.authorizers.get(*authorizer)?.question(&event, *now).ok()
     }
 

@@ -6,7 +6,8 @@ use cedar_gate::event::AuthorizerEvent;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let event = match AuthorizerEvent::parse(bytes) {
+    let text = AuthorizerEvent::text(bytes);
+    let event = match AuthorizerEvent::parse(&text) {
         Ok(event) => event,
         Err(error) => {
             assert!(!error.to_string().contains('\n'), "a message is one line");
