@@ -92,8 +92,8 @@ impl<'a> AuthorizerEvent<'a> {
             EventKind::RestToken
             | EventKind::RestRequest
             | EventKind::HttpV1
-            | EventKind::WebSocketConnect => self.members.text("methodArn"),
-            EventKind::HttpV2 => self.members.text("routeArn"),
+            | EventKind::WebSocketConnect => self.members.text(Field::MethodArn),
+            EventKind::HttpV2 => self.members.text(Field::RouteArn),
             EventKind::AppSync => None,
         }
     }
@@ -104,8 +104,8 @@ impl<'a> AuthorizerEvent<'a> {
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match self.kind {
-            EventKind::RestRequest | EventKind::HttpV1 => self.members.text("path"),
-            EventKind::HttpV2 => self.members.text("rawPath"),
+            EventKind::RestRequest | EventKind::HttpV1 => self.members.text(Field::Path),
+            EventKind::HttpV2 => self.members.text(Field::RawPath),
             EventKind::RestToken | EventKind::WebSocketConnect | EventKind::AppSync => None,
         }
     }
@@ -115,7 +115,7 @@ impl<'a> AuthorizerEvent<'a> {
     #[must_use]
     pub fn route_template(&self) -> Option<&str> {
         match self.kind {
-            EventKind::RestRequest | EventKind::HttpV1 => self.members.text("resource"),
+            EventKind::RestRequest | EventKind::HttpV1 => self.members.text(Field::Resource),
             EventKind::HttpV2 => {
                 let route_key = self.route_key()?;
                 Some(route_key.split_once(' ').map_or(route_key, |(_verb, template)| template))
@@ -129,7 +129,7 @@ impl<'a> AuthorizerEvent<'a> {
     #[must_use]
     pub fn route_key(&self) -> Option<&str> {
         match self.kind {
-            EventKind::HttpV2 => self.members.text("routeKey"),
+            EventKind::HttpV2 => self.members.text(Field::RouteKey),
             EventKind::RestToken
             | EventKind::RestRequest
             | EventKind::HttpV1
@@ -143,7 +143,7 @@ impl<'a> AuthorizerEvent<'a> {
     #[must_use]
     pub fn authorization_token(&self) -> Option<&str> {
         match self.kind {
-            EventKind::RestToken | EventKind::AppSync => self.members.text("authorizationToken"),
+            EventKind::RestToken | EventKind::AppSync => self.members.text(Field::AuthorizationToken),
             EventKind::RestRequest | EventKind::HttpV1 | EventKind::HttpV2 | EventKind::WebSocketConnect => {
                 None
             }
@@ -184,7 +184,7 @@ impl<'a> AuthorizerEvent<'a> {
     /// When the gateway received the request, in milliseconds since the epoch, where the event says so.
     #[must_use]
     pub fn time_epoch_millis(&self) -> Option<i64> {
-        let context = self.members.object("requestContext")?;
+        let context = self.members.object(Field::RequestContext)?;
         let time = context.first("requestTimeEpoch").or_else(|| context.first("timeEpoch"))?;
         time.get().parse().ok()
     }
@@ -218,7 +218,7 @@ impl<'a> AuthorizerEvent<'a> {
     /// A stage variable; names are case-sensitive.
     #[must_use]
     pub fn stage_variable(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.members.object("stageVariables")?.first(name).and_then(text)
+        self.members.object(Field::StageVariables)?.first(name).and_then(text)
     }
 
     /// Every value of a header, the name compared without case: so `authorization` beside `Authorization` is seen, and
@@ -226,13 +226,13 @@ impl<'a> AuthorizerEvent<'a> {
     #[must_use]
     pub fn header_values(&self, name: &str) -> Vec<Cow<'_, str>> {
         let (all, last) = match self.kind {
-            EventKind::AppSync => (None, self.members.object("requestHeaders")),
+            EventKind::AppSync => (None, self.members.object(Field::RequestHeaders)),
             EventKind::RestToken
             | EventKind::RestRequest
             | EventKind::HttpV1
             | EventKind::HttpV2
             | EventKind::WebSocketConnect => {
-                (self.members.object("multiValueHeaders"), self.members.object("headers"))
+                (self.members.object(Field::MultiValueHeaders), self.members.object(Field::Headers))
             }
         };
         let same = |key: &str| key.eq_ignore_ascii_case(name);
@@ -242,8 +242,8 @@ impl<'a> AuthorizerEvent<'a> {
     /// Every value of a query parameter, decoded by the gateway.
     #[must_use]
     pub fn query_values(&self, name: &str) -> Vec<Cow<'_, str>> {
-        let all = self.members.object("multiValueQueryStringParameters");
-        let last = self.members.object("queryStringParameters");
+        let all = self.members.object(Field::MultiValueQueryStringParameters);
+        let last = self.members.object(Field::QueryStringParameters);
         let same = |key: &str| key == name;
         union(Object::values(all, same), Object::values(last, same))
     }
@@ -251,13 +251,13 @@ impl<'a> AuthorizerEvent<'a> {
     /// Every value of a cookie (RFC 6265 §4.2.1), from `cookies` of an HTTP API 2.0 event and from the header `Cookie`.
     #[must_use]
     pub fn cookie_values(&self, name: &str) -> Vec<Cow<'_, str>> {
-        let listed = self.members.other("cookies").map(values).unwrap_or_default();
+        let listed = self.members.other(Field::Cookies).map(values).unwrap_or_default();
         union(cookies_named(name, &listed), cookies_named(name, &self.header_values("Cookie")))
     }
 
     fn context(&self, path: &[&str]) -> Option<Cow<'_, str>> {
         let (name, rest) = path.split_first()?;
-        let value = text_at(self.members.object("requestContext")?.first(name)?, rest)?;
+        let value = text_at(self.members.object(Field::RequestContext)?.first(name)?, rest)?;
         (!value.is_empty()).then_some(value)
     }
 
@@ -330,35 +330,72 @@ pub enum EventError {
 const METHOD_ARN: &str = "the ARN of the requested method";
 const ROUTE_ARN: &str = "the ARN of the requested route";
 
-/// The members that hold one value, and those that hold an object of values. All others are skipped unread.
-const SINGLE: [&str; 12] = [
-    "type",
-    "version",
-    "methodArn",
-    "routeArn",
-    "authorizationToken",
-    "resource",
-    "path",
-    "rawPath",
-    "routeKey",
-    "cookies",
-    "httpMethod",
-    "protocolData",
-];
-const OBJECTS: [&str; 7] = [
-    "headers",
-    "multiValueHeaders",
-    "queryStringParameters",
-    "multiValueQueryStringParameters",
-    "stageVariables",
-    "requestHeaders",
-    "requestContext",
-];
+/// The members of the event's object that are read. All others are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Type,
+    Version,
+    MethodArn,
+    RouteArn,
+    AuthorizationToken,
+    Resource,
+    Path,
+    RawPath,
+    RouteKey,
+    Cookies,
+    HttpMethod,
+    ProtocolData,
+    // From here on objects of values.
+    Headers,
+    MultiValueHeaders,
+    QueryStringParameters,
+    MultiValueQueryStringParameters,
+    StageVariables,
+    RequestHeaders,
+    RequestContext,
+}
 
-/// The members of the event's object that are in [`SINGLE`] or [`OBJECTS`], each at most once.
+impl Field {
+    /// By place.
+    const ALL: [(&'static str, Self); 19] = [
+        ("type", Self::Type),
+        ("version", Self::Version),
+        ("methodArn", Self::MethodArn),
+        ("routeArn", Self::RouteArn),
+        ("authorizationToken", Self::AuthorizationToken),
+        ("resource", Self::Resource),
+        ("path", Self::Path),
+        ("rawPath", Self::RawPath),
+        ("routeKey", Self::RouteKey),
+        ("cookies", Self::Cookies),
+        ("httpMethod", Self::HttpMethod),
+        ("protocolData", Self::ProtocolData),
+        ("headers", Self::Headers),
+        ("multiValueHeaders", Self::MultiValueHeaders),
+        ("queryStringParameters", Self::QueryStringParameters),
+        ("multiValueQueryStringParameters", Self::MultiValueQueryStringParameters),
+        ("stageVariables", Self::StageVariables),
+        ("requestHeaders", Self::RequestHeaders),
+        ("requestContext", Self::RequestContext),
+    ];
+
+    fn of(key: &str) -> Option<Self> {
+        Self::ALL.iter().find_map(|(text, name)| (*text == key).then_some(*name))
+    }
+
+    fn text(self) -> &'static str {
+        Self::ALL.get(self as usize).map_or("", |(text, _)| text)
+    }
+
+    const fn is_object(self) -> bool {
+        self as usize >= Self::Headers as usize
+    }
+}
+
+/// The members of the event's object that have a [`Field`], each at most once.
 struct Members<'a> {
-    known: Vec<(&'static str, Member<'a>)>,
-    repeated: Option<&'static str>,
+    known: Vec<(Field, Member<'a>)>,
+    repeated: Option<Field>,
 }
 
 enum Member<'a> {
@@ -384,16 +421,16 @@ impl<'a> Members<'a> {
             | serde_json::error::Category::Io => EventError::Syntax { reason: error.to_string() },
         })?;
         match members.repeated {
-            Some(member) => Err(EventError::Repeated { member }),
+            Some(member) => Err(EventError::Repeated { member: member.text() }),
             None => Ok(members),
         }
     }
 
     fn kind(&self) -> Result<EventKind, EventError> {
-        let event_type = self.text("type");
+        let event_type = self.text(Field::Type);
         if event_type == Some("TOKEN") {
             self.with_method_arn(EventKind::RestToken)
-        } else if self.text("version") == Some("2.0") && self.text("routeArn").is_some() {
+        } else if self.text(Field::Version) == Some("2.0") && self.text(Field::RouteArn).is_some() {
             Ok(EventKind::HttpV2)
         } else if event_type == Some("REQUEST") {
             self.request_kind()
@@ -405,12 +442,12 @@ impl<'a> Members<'a> {
     }
 
     fn request_kind(&self) -> Result<EventKind, EventError> {
-        let version = self.text("version");
+        let version = self.text(Field::Version);
         if version == Some("1.0") {
             self.with_method_arn(EventKind::HttpV1)
         } else if self.is_connect() {
             self.with_method_arn(EventKind::WebSocketConnect)
-        } else if version == Some("2.0") && self.text("methodArn").is_none() {
+        } else if version == Some("2.0") && self.text(Field::MethodArn).is_none() {
             Err(EventError::Incomplete { kind: EventKind::HttpV2, member: "routeArn", expected: ROUTE_ARN })
         } else {
             self.with_method_arn(EventKind::RestRequest)
@@ -418,7 +455,7 @@ impl<'a> Members<'a> {
     }
 
     fn with_method_arn(&self, kind: EventKind) -> Result<EventKind, EventError> {
-        match self.text("methodArn") {
+        match self.text(Field::MethodArn) {
             Some(_) => Ok(kind),
             None => Err(EventError::Incomplete { kind, member: "methodArn", expected: METHOD_ARN }),
         }
@@ -428,42 +465,49 @@ impl<'a> Members<'a> {
         // The ARN of a REST method can end so too, but its verb stands before the path: the client wrote that one.
         let is_route_key =
             |arn: &str| arn.ends_with("/$connect") && arn.splitn(4, '/').skip(2).eq(["$connect"]);
-        self.text("methodArn").is_some_and(is_route_key)
+        self.text(Field::MethodArn).is_some_and(is_route_key)
             || self.context_text("eventType").is_some_and(|event_type| event_type == "CONNECT")
     }
 
     fn is_appsync(&self) -> bool {
-        self.is_absent("type")
-            && self.text("authorizationToken").is_some()
+        self.is_absent(Field::Type)
+            && self.text(Field::AuthorizationToken).is_some()
             && self.context_text("queryString").is_some()
     }
 
     /// Says what the event looks like, for whoever wired the wrong function to the wrong trigger.
     fn not_an_authorizer(&self) -> EventError {
         let is_absent = |member| self.is_absent(member);
-        let (guess, member, expected) = if !is_absent("protocolData") {
-            ("an AWS IoT custom authorizer event", "type", "`TOKEN` or `REQUEST`")
-        } else if !is_absent("type") {
-            ("an event of another service", "type", "`TOKEN` or `REQUEST`")
-        } else if self.text("version") == Some("2.0") {
-            ("an HTTP API 2.0 integration event", "routeArn", ROUTE_ARN)
-        } else if !is_absent("methodArn") && !is_absent("authorizationToken") {
-            ("an incomplete REST TOKEN event", "type", "`TOKEN`")
-        } else if !is_absent("methodArn") {
-            ("an incomplete REST REQUEST event", "type", "`REQUEST`")
-        } else if !is_absent("httpMethod") {
-            ("a REST API integration event", "type", "`REQUEST`")
-        } else if !is_absent("authorizationToken") {
-            ("an incomplete AppSync event", "requestContext.queryString", "the GraphQL document")
+        // Without a member, it is the one of an AppSync event that stands in an object.
+        let (guess, member, expected) = if !is_absent(Field::ProtocolData) {
+            ("an AWS IoT custom authorizer event", Some(Field::Type), "`TOKEN` or `REQUEST`")
+        } else if !is_absent(Field::Type) {
+            ("an event of another service", Some(Field::Type), "`TOKEN` or `REQUEST`")
+        } else if self.text(Field::Version) == Some("2.0") {
+            ("an HTTP API 2.0 integration event", Some(Field::RouteArn), ROUTE_ARN)
+        } else if !is_absent(Field::MethodArn) && !is_absent(Field::AuthorizationToken) {
+            ("an incomplete REST TOKEN event", Some(Field::Type), "`TOKEN`")
+        } else if !is_absent(Field::MethodArn) {
+            ("an incomplete REST REQUEST event", Some(Field::Type), "`REQUEST`")
+        } else if !is_absent(Field::HttpMethod) {
+            ("a REST API integration event", Some(Field::Type), "`REQUEST`")
+        } else if !is_absent(Field::AuthorizationToken) {
+            ("an incomplete AppSync event", None, "the GraphQL document")
         } else if self.context_text("queryString").is_some() {
-            ("an incomplete AppSync event", "authorizationToken", "the value of the header `Authorization`")
+            (
+                "an incomplete AppSync event",
+                Some(Field::AuthorizationToken),
+                "the value of the header `Authorization`",
+            )
         } else {
-            ("an event of another service", "type", "`TOKEN` or `REQUEST`")
+            ("an event of another service", Some(Field::Type), "`TOKEN` or `REQUEST`")
         };
-        EventError::NotAnAuthorizer { guess, member, found: self.found(member), expected }
+        let found = member.map_or_else(|| "missing".to_owned(), |member| self.found(member));
+        let member = member.map_or("requestContext.queryString", Field::text);
+        EventError::NotAnAuthorizer { guess, member, found, expected }
     }
 
-    fn found(&self, member: &str) -> String {
+    fn found(&self, member: Field) -> String {
         match self.text(member) {
             Some(text) if text.chars().count() <= 32 && !text.chars().any(char::is_control) => {
                 format!("`{text}`")
@@ -474,7 +518,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn is_absent(&self, name: &str) -> bool {
+    fn is_absent(&self, name: Field) -> bool {
         match self.member(name) {
             None => true,
             Some(Member::Other(raw)) => raw.get() == "null",
@@ -483,35 +527,35 @@ impl<'a> Members<'a> {
     }
 
     fn context_text(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.object("requestContext")?.first(name).and_then(text)
+        self.object(Field::RequestContext)?.first(name).and_then(text)
     }
 
-    fn member(&self, name: &str) -> Option<&Member<'a>> {
-        self.known.iter().find_map(|(key, member)| (*key == name).then_some(member))
+    fn member(&self, name: Field) -> Option<&Member<'a>> {
+        self.known.iter().find_map(|(known, member)| (*known == name).then_some(member))
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    fn text(&self, name: Field) -> Option<&str> {
         match self.member(name)? {
             Member::Text(text) => Some(text),
             Member::Object(_) | Member::Other(_) => None,
         }
     }
 
-    fn object(&self, name: &str) -> Option<&Object<'a>> {
+    fn object(&self, name: Field) -> Option<&Object<'a>> {
         match self.member(name)? {
             Member::Object(object) => Some(object),
             Member::Text(_) | Member::Other(_) => None,
         }
     }
 
-    fn other(&self, name: &str) -> Option<&RawValue> {
+    fn other(&self, name: Field) -> Option<&RawValue> {
         match self.member(name)? {
             Member::Other(raw) => Some(raw),
             Member::Text(_) | Member::Object(_) => None,
         }
     }
 
-    fn insert(&mut self, name: &'static str, member: Member<'a>) {
+    fn insert(&mut self, name: Field, member: Member<'a>) {
         if self.member(name).is_some() {
             self.repeated = Some(name);
         } else {
@@ -560,15 +604,18 @@ impl<'de> Visitor<'de> for MembersSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members { known: Vec::with_capacity(16), repeated: None };
-        let named = |names: &[&'static str], key: &str| names.iter().copied().find(|name| *name == key);
         while let Some(key) = map.next_key_seed(self.0)? {
-            if let Some(name) = named(&OBJECTS, &key) {
-                members.insert(name, Member::Object(map.next_value_seed(ObjectSeed(self.0))?));
-            } else if let Some(name) = named(&SINGLE, &key) {
-                let raw: &'de RawValue = map.next_value()?;
-                members.insert(name, text(raw).map_or(Member::Other(raw), Member::Text));
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match Field::of(&key) {
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Some(name) if name.is_object() => {
+                    members.insert(name, Member::Object(map.next_value_seed(ObjectSeed(self.0))?));
+                }
+                Some(name) => {
+                    let raw: &'de RawValue = map.next_value()?;
+                    members.insert(name, text(raw).map_or(Member::Other(raw), Member::Text));
+                }
             }
         }
         Ok(members)
@@ -797,4 +844,21 @@ fn cookies_named(name: &str, cookies: &[Cow<'_, str>]) -> Vec<Cow<'static, str>>
         .filter(|(key, _)| key.trim() == name)
         .map(|(_, value)| Cow::Owned(value.trim().to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_its_place_and_its_name() {
+        for (place, (text, field)) in Field::ALL.into_iter().enumerate() {
+            assert_eq!((field as usize, field.text(), Field::of(text)), (place, text, Some(field)));
+            let holds_values = text.ends_with("eaders")
+                || text.ends_with("Parameters")
+                || ["stageVariables", "requestContext"].contains(&text);
+            assert_eq!(field.is_object(), holds_values, "{text}");
+        }
+        assert_eq!(Field::of("Type"), None);
+    }
 }
