@@ -64,6 +64,9 @@ impl MethodArn {
     /// Gateway itself answers 414 above it.
     pub const MAX_BYTES: usize = 1_600;
 
+    const PREFIX: &str = "arn:";
+    const SERVICE: &str = ":execute-api:";
+
     /// The partition: `aws`, `aws-cn`, `aws-us-gov` and their like.
     #[must_use]
     pub fn partition(&self) -> &str {
@@ -107,9 +110,6 @@ impl MethodArn {
     fn part(&self, from: usize, to: usize) -> &str {
         self.text.get(from..to).unwrap_or_default()
     }
-
-    const PREFIX: &str = "arn:";
-    const SERVICE: &str = ":execute-api:";
 
     /// The text this was parsed from.
     #[must_use]

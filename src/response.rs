@@ -108,7 +108,7 @@ pub enum Reply {
     Fault(String),
 }
 
-/// One JSON value, as it was written.
+/// One JSON value, as it was written. It has no `Debug`: it may hold an API key.
 #[derive(Clone)]
 pub struct JsonText(Box<RawValue>);
 

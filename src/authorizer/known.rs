@@ -92,7 +92,7 @@ impl Made {
 
 /// What a token is known by: all its bytes. They are not kept as they are, for whoever could read them could use them: of a
 /// signed token (RFC 7515 §7.1) the signature is kept as a digest, of any other the whole.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct TokenName<'t> {
     signed: &'t str,
     digest: [u8; SHA256_OUTPUT_LEN],

@@ -251,7 +251,7 @@ fn wire_bytes(reply: &Reply) -> Result<Vec<u8>, Failure> {
             .map_err(|error| Failure::Message(error.to_string()))
     };
     match reply {
-        Reply::Json(json) => Ok(json.as_str().as_bytes().to_vec()),
+        Reply::Json(json) => Ok(json.as_str().into()),
         Reply::Unauthorized => error("Unauthorized", "Unauthorized"),
         Reply::Fault(message) => error("Fault", message),
     }
