@@ -38,10 +38,10 @@ use crate::subject::{NOW, Subject};
 const PROMISE: f64 = 2.0;
 
 /// The most that an answer may cost whose token is known from an earlier one.
-const KNOWN_PROMISE: f64 = 0.7;
+const KNOWN_PROMISE: f64 = 0.6;
 
 /// The same, where the answer is a document for the whole API.
-const DOCUMENT_PROMISE: f64 = 1.2;
+const DOCUMENT_PROMISE: f64 = 1.0;
 
 /// The most that a token of one of 10,000 issuers may cost, in those of a single issuer.
 const TRUST_PROMISE: f64 = 1.2;
