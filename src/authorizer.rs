@@ -219,7 +219,8 @@ impl Authorizer {
             Ok(arn) => arn,
             Err(error) => return Some(Err(error.to_string())),
         };
-        Some(match Document::compile(self.bundle(), (api, ready, whole), &arn, principal) {
+        let compile = |caller| Document::compile(self.bundle(), (api, ready, whole), &arn, &caller);
+        Some(match Caller::new(principal.clone(), ready).and_then(compile) {
             Ok(Document::Whole { compiled, .. }) => Ok(compiled),
             Ok(Document::None(why)) => Err(why),
             Err(damaged) => Err(PrepareError::from(damaged).to_string()),

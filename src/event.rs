@@ -464,7 +464,7 @@ impl<'a> Members<'a> {
     fn is_connect(&self) -> bool {
         // The ARN of a REST method can end so too, but its verb stands before the path: the client wrote that one.
         let is_route_key =
-            |arn: &str| arn.ends_with("/$connect") && arn.splitn(4, '/').skip(2).eq(["$connect"]);
+            |arn: &str| arn.strip_suffix("/$connect").is_some_and(|stage| stage.matches('/').count() == 1);
         self.text(Field::MethodArn).is_some_and(is_route_key)
             || self.context_text("eventType").is_some_and(|event_type| event_type == "CONNECT")
     }

@@ -22,6 +22,7 @@ use super::Evidence;
 use super::remembered::Remembered;
 use super::stages::{PrepareError, Stage};
 use super::whole::Document;
+use crate::bundle::built::Damaged;
 use crate::credential::BearerToken;
 use crate::decision::PrincipalScope;
 use crate::entities::{EntityFactory, Principal};
@@ -55,6 +56,17 @@ pub(super) struct Caller {
     pub(super) scope: PrincipalScope,
 }
 
+impl Caller {
+    /// A principal, as the stage's policies see it.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub(super) fn new(principal: Principal, stage: &Stage) -> Result<Self, Damaged> {
+        let scope = stage.engine.principal(&principal)?;
+        Ok(Self { principal, scope })
+    }
+}
+
 impl Made {
     /// The caller, as the stage's policies see whoever has these claims. It is kept for the policy version that first asked;
     /// others have other roles and policies.
@@ -64,16 +76,15 @@ impl Made {
     pub(super) fn caller(
         &self,
         claims: &Arc<VerifiedClaims>,
-        Stage { factory, engine, .. }: &Stage,
+        stage: &Stage,
     ) -> Result<Arc<Caller>, PrepareError> {
+        let factory = &stage.factory;
         if let Some((of, caller)) = self.caller.get()
             && Arc::ptr_eq(of, factory)
         {
             return Ok(Arc::clone(caller));
         }
-        let principal = factory.principal_of(claims)?;
-        let scope = engine.principal(&principal)?;
-        let caller = Arc::new(Caller { principal, scope });
+        let caller = Arc::new(Caller::new(factory.principal_of(claims)?, stage)?);
         let _ = self.caller.set((Arc::clone(factory), Arc::clone(&caller)));
         Ok(caller)
     }

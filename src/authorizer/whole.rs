@@ -23,7 +23,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::known::Believed;
+use super::known::{Believed, Caller};
 use super::rejection::Rejection;
 use super::{
     Authorizer, Decided, Judged, Question, UsedDocument, caller, denial, describe_claims, unprepared,
@@ -33,8 +33,8 @@ use crate::bundle::BundleFacts;
 use crate::bundle::built::Damaged;
 use crate::bundle::deployment::Api;
 use crate::context::contract::safe_text;
-use crate::decision::{Effect, EngineError, PolicySlice, PrincipalScope};
-use crate::entities::{HttpFacts, Principal, principal_id};
+use crate::decision::{Effect, EngineError, PolicySlice};
+use crate::entities::{HttpFacts, principal_id};
 use crate::grants::{Grant, GrantError};
 use crate::iam::{Compiled, IamPolicy, Limits, ResourceArn, StageWideArn, WholeApi, compile};
 use crate::jose::VerifiedClaims;
@@ -69,10 +69,11 @@ impl Document {
         bundle: &BundleFacts,
         (api, stage, whole): (&Api, &Stage, &WholeStage),
         arn: &StageWideArn,
-        principal: &Principal,
+        caller: &Caller,
     ) -> Result<Self, Damaged> {
         let schema = || whole.schema.get(bundle.routes());
-        let grants = match whole.plan.grants_by(bundle.routes(), &schema, principal) {
+        let asker = (&caller.principal, &caller.scope);
+        let grants = match whole.plan.grants_by(bundle.routes(), &schema, asker) {
             Ok(grants) => grants,
             Err(GrantError::Damaged(damaged)) => return Err(damaged),
             Err(error @ GrantError::Unworkable { .. }) => return Ok(Self::None(error.to_string())),
@@ -93,8 +94,7 @@ impl Document {
             },
         };
         let damage = RefCell::new(None);
-        let scope = stage.engine.principal(principal)?;
-        let recheck = recheck(bundle, (api, stage), (principal, &scope), &damage);
+        let recheck = recheck(bundle, (api, stage), caller, &damage);
         let compiled = compile(&question, &recheck);
         if let Some(damaged) = damage.take() {
             return Err(damaged);
@@ -116,7 +116,7 @@ impl Document {
 fn recheck<'b>(
     bundle: &'b BundleFacts,
     (api, stage): (&'b Api, &'b Stage),
-    (principal, asker): (&'b Principal, &'b PrincipalScope),
+    caller: &'b Caller,
     damage: &'b RefCell<Option<Damaged>>,
 ) -> impl Fn(&Operation, &RequestPath) -> Option<Effect> + 'b {
     // Several requests for one operation come one after the other, and have one store and the same policies.
@@ -129,10 +129,10 @@ fn recheck<'b>(
         let (store, slice) = match known {
             Some(known) => known,
             None => {
-                let store = stage.factory.store(entities, principal).ok()?;
+                let store = stage.factory.store(entities, &caller.principal).ok()?;
                 let slice = match bundle.deployment().cross_check {
                     true => stage.engine.whole(),
-                    false => stage.engine.slice_for(asker, scope),
+                    false => stage.engine.slice_for(&caller.scope, scope),
                 };
                 match slice {
                     Ok(slice) => (store, slice),
@@ -144,7 +144,7 @@ fn recheck<'b>(
                 }
             }
         };
-        let (uid, facts) = (principal.uid(), HttpFacts::default());
+        let (uid, facts) = (caller.principal.uid(), HttpFacts::default());
         let request = stage.factory.request_in(store, uid, entities, &matched, path.as_str(), &facts).ok()?;
         let effect = slice.decide(&request).effect();
         last.replace(Some((id, request.entities, slice)));
@@ -180,13 +180,12 @@ impl Authorizer {
             return Err(Rejection::fault("internal", "the stage has no documents".to_owned()));
         };
         let caller = caller(token, question)?;
-        let principal = &caller.principal;
         let stage = StageWideArn::of(method);
-        let make = || Document::compile(self.bundle(), (asked.api, asked.stage, whole), &stage, principal);
+        let make = || Document::compile(self.bundle(), (asked.api, asked.stage, whole), &stage, &caller);
         let (document, known) = match token.made.document(&stage) {
             Some(document) => (Arc::clone(document), true),
             None => {
-                let found = self.documents.get_or_make(whole, &stage, claims, principal, make);
+                let found = self.documents.get_or_make(whole, &stage, claims, &caller.principal, make);
                 let found = found.map_err(|damaged| unprepared(damaged.into()))?;
                 token.made.keep_document(&stage, &found.0);
                 found

@@ -159,10 +159,11 @@ impl GrantPlan {
         schema: &cedar::Schema,
         principal: &Principal,
     ) -> Result<Grants, GrantError> {
-        self.grants_by(routes, &|| Ok(schema), principal)
+        self.grants_by(routes, &|| Ok(schema), (principal, &self.engine.principal(principal)?))
     }
 
-    /// The same with a schema that is made where it is wanted: for what is evaluated partially.
+    /// The same of a principal with what the scopes tell of it ([`Engine::principal`]), and with a schema that is made where it
+    /// is wanted: for what is evaluated partially.
     ///
     /// # Errors
     /// [`GrantError`], also where there is no schema.
@@ -170,9 +171,9 @@ impl GrantPlan {
         &'g self,
         routes: &RouteTable,
         schema: MakeSchema<'g>,
-        principal: &'g Principal,
+        asker: (&'g Principal, &'g PrincipalScope),
     ) -> Result<Grants, GrantError> {
-        let mut granting = Granting::new(self, schema, principal)?;
+        let mut granting = Granting::new(self, schema, asker);
         let operations = routes.operations().iter().zip(&self.operations);
         let grants = operations.map(|(operation, planned)| {
             granting.grant(operation, planned).map_err(|failure| failure.of(operation))
@@ -298,7 +299,7 @@ struct Granting<'g> {
     plan: &'g GrantPlan,
     schema: MakeSchema<'g>,
     principal: &'g Principal,
-    scope: PrincipalScope,
+    scope: &'g PrincipalScope,
     effort: usize,
     /// What conditions said that depend on the principal alone.
     of_principal: Vec<Option<Value>>,
@@ -308,10 +309,13 @@ struct Granting<'g> {
 }
 
 impl<'g> Granting<'g> {
-    fn new(plan: &'g GrantPlan, schema: MakeSchema<'g>, principal: &'g Principal) -> Result<Self, Damaged> {
-        let scope = plan.engine.principal(principal)?;
+    const fn new(
+        plan: &'g GrantPlan,
+        schema: MakeSchema<'g>,
+        (principal, scope): (&'g Principal, &'g PrincipalScope),
+    ) -> Self {
         let of_principal = Vec::new();
-        Ok(Self { plan, schema, principal, scope, effort: 0, of_principal, known: None, partial: None })
+        Self { plan, schema, principal, scope, effort: 0, of_principal, known: None, partial: None }
     }
 
     fn grant(&mut self, operation: &Operation, planned: &PlannedOperation) -> Result<Grant, Failure> {
@@ -320,7 +324,7 @@ impl<'g> Granting<'g> {
         let mut mixed: Vec<&cedar::Policy> = Vec::new();
         // Made when it is wanted first: what depends on the principal alone is mostly known by now.
         let request: OnceCell<Option<cedar::Request>> = OnceCell::new();
-        for place in engine.applying(&self.scope, &planned.scope)? {
+        for place in engine.applying(self.scope, &planned.scope)? {
             let Rule { name, permits, condition, .. } = engine.rule(place)?;
             let Some(condition) = condition else {
                 grant.push(name.clone(), *permits, Formula::TRUE);
