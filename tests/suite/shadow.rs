@@ -12,10 +12,15 @@ use cedar_gate::record::shadow::{Disagreement, ShadowRecord};
 use cedar_gate::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::pipeline::{every_event, folder};
+use crate::pipeline::{NOW, clerk_event, every_event, folder};
 
-/// The bundle of the pipeline cases with a version `v2`, made of the files of `v1` by `edit`, as the shadow of every stage.
+/// The bundle of the pipeline cases with a version `v2` ([`with_v2`]) as the shadow of every stage.
 fn shadowed(edit: impl Fn(&str, &str) -> String) -> Authorizer {
+    authorizer(&with_v2("default = \"v1\"\nshadow = \"v2\"\n", edit))
+}
+
+/// The files of the pipeline cases with a version `v2`, made of the files of `v1` by `edit`.
+fn with_v2(versions: &str, edit: impl Fn(&str, &str) -> String) -> SourceFiles {
     let mut files = read_bundle(&folder().join("bundle")).unwrap();
     let v1: Vec<(String, String)> = files
         .paths()
@@ -26,8 +31,8 @@ fn shadowed(edit: impl Fn(&str, &str) -> String) -> Authorizer {
     for (name, text) in v1 {
         files.insert(format!("policies/v2/{name}"), edit(&name, &text));
     }
-    files.insert("policies/versions.toml", "default = \"v1\"\nshadow = \"v2\"\n");
-    authorizer(&files)
+    files.insert("policies/versions.toml", versions);
+    files
 }
 
 fn authorizer(files: &SourceFiles) -> Authorizer {
@@ -91,6 +96,32 @@ fn a_cross_check_changes_no_answer() {
     assert!(checked.bundle().deployment().cross_check);
     for ((name, event, now), without) in every_event().into_iter().zip(alone()) {
         assert_eq!(without_digests(&checked.answer(&event, now), &checked), *without, "{name}");
+    }
+}
+
+#[test]
+fn a_known_token_is_seen_by_each_stage_as_its_version_sees_it() {
+    let versions = "default = \"v1\"\n[stage.rest.test-invoke-stage]\nactive = \"v2\"\n";
+    // A clerk is an auditor in `v2` alone, and there auditors may do nothing.
+    let files = with_v2(versions, |name, text| match name {
+        "roles.toml" => text.replacen("[clerk]\n", "[clerk]\nincludes = [\"auditor\"]\n", 1),
+        "orders.cedar" => {
+            format!("{text}\n@id(\"closed\") forbid (principal in Role::\"auditor\", action, resource);")
+        }
+        _ => text.to_owned(),
+    });
+    let prod = clerk_event("rest-token", "GET", "/orders/42", "/orders/{orderId}").to_string();
+    let test = prod.replace("/prod/", "/test-invoke-stage/");
+    for order in [[&prod, &test], [&test, &prod]] {
+        let authorizer = authorizer(&files);
+        for round in 0..2 {
+            for event in order {
+                let Answered { record, token_known, .. } = authorizer.answer(event.as_bytes(), NOW);
+                let expected = if *event == prod { Outcome::Allow } else { Outcome::Deny };
+                assert_eq!((record.outcome, record.reason), (expected, "policy"), "{round}: {event}");
+                assert!(token_known || (round == 0 && event == order[0]));
+            }
+        }
     }
 }
 
